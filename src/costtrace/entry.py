@@ -1,0 +1,180 @@
+"""Entry: one immutable line of the ledger, and the one codec that writes and reads it.
+
+An entry is named by what happened (`entry_id`), so writing the same thing twice is writing it once. It carries `cost`,
+money we know we owe, or `estimate`, money we expect; never both, and the two are never added.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any, Final
+
+from costtrace.context import NOTHING, Context, check_text
+from costtrace.errors import InvalidValue
+from costtrace.money import Money, amount_text, parse_amount
+from costtrace.quote import Quote
+from costtrace.times import moment_text, parse_moment, utc
+from costtrace.usage import Usage
+
+_HEX: Final = re.compile(r"[0-9a-f]+\Z")
+_NO_DETAILS: Final[Mapping[str, Any]] = MappingProxyType({})
+
+
+class Kind(StrEnum):
+    """What kinds of entry costtrace itself writes. Others are kept as they are: `Entry.kind` is open text."""
+
+    LLM = "llm"
+    """One model call."""
+
+
+class Status(StrEnum):
+    """How the thing ended. Open text as well, for what other kinds of entry need."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    """The application stopped listening; the provider may bill it all the same."""
+    ABANDONED = "abandoned"
+    """Its end was never reported."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpanRef:
+    """The OpenTelemetry span that shows this entry."""
+
+    trace_id: str
+    """32 hexadecimal digits."""
+    span_id: str
+    """16 hexadecimal digits."""
+    sampled: bool = True
+
+    def __post_init__(self) -> None:
+        for name, digits in (("trace_id", 32), ("span_id", 16)):
+            value = getattr(self, name)
+            if not isinstance(value, str) or len(value) != digits or not _HEX.match(value):
+                raise InvalidValue(f"span.{name}", value, f"{digits} lower-case hexadecimal digits")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One thing that happened to one message."""
+
+    entry_id: str
+    """Natural, time-ordered key made from what happened: ``llm/<run_id>/<start in microseconds>``."""
+    message_uuid: str
+    kind: str
+    """A `Kind`, or another word."""
+    status: str
+    """A `Status`, or another word."""
+    occurred_at: datetime
+    """When it began, UTC. Prices are those of this moment."""
+    recorded_at: datetime
+    """When it was written down, UTC."""
+    duration_us: int | None = None
+    """How long it took, in microseconds; None where it has no length or its end is unknown."""
+    provider: str | None = None
+    """LangChain's ``ls_provider``, such as ``openai``."""
+    model: str | None = None
+    """The model that served the call, as the provider names it."""
+    requested_model: str | None = None
+    source_id: str | None = None
+    """The id in the system it comes from: LangChain run id, Twilio MessageSid."""
+    usage: Usage | None = None
+    quote: Quote | None = None
+    cost: Money | None = None
+    """Money we know we owe; None where it is not known (`reason` says why)."""
+    estimate: Money | None = None
+    """Money we expect to owe, or the part of it that could be priced; never added to `cost`."""
+    context: Context = field(default_factory=lambda: NOTHING)
+    span: SpanRef | None = None
+    error: str | None = None
+    """Class and code of a failure, never its text, which may quote the prompt."""
+    details: Mapping[str, Any] = field(default_factory=lambda: _NO_DETAILS)
+    """What else is known of this kind of entry, as JSON scalars."""
+
+    def __post_init__(self) -> None:
+        for name in ("entry_id", "message_uuid", "kind", "status"):
+            check_text(getattr(self, name), f"entry.{name}")
+        object.__setattr__(self, "occurred_at", utc(self.occurred_at, "entry.occurred_at"))
+        object.__setattr__(self, "recorded_at", utc(self.recorded_at, "entry.recorded_at"))
+        if self.cost is not None:
+            if self.estimate is not None:
+                raise InvalidValue("entry.estimate", self.estimate, "no estimate beside an actual cost")
+            if self.quote is not None and not self.quote.is_actual:
+                raise InvalidValue("entry.cost", self.cost, f"no cost, since the quote is {self.quote.status.value!r}")
+
+    @property
+    def cost_status(self) -> str | None:
+        """The quote's status; None where there is no quote."""
+        return None if self.quote is None else self.quote.status.value
+
+    @property
+    def reason(self) -> str | None:
+        """Why there is no cost."""
+        return None if self.quote is None else self.quote.reason
+
+
+def encode_entry(entry: Entry) -> dict[str, Any]:
+    """The entry as JSON objects: money as text, moments as ISO 8601 in UTC."""
+    money = entry.cost or entry.estimate
+    return {
+        "entry_id": entry.entry_id,
+        "message_uuid": entry.message_uuid,
+        "kind": str(entry.kind),
+        "status": str(entry.status),
+        "occurred_at": moment_text(entry.occurred_at),
+        "recorded_at": moment_text(entry.recorded_at),
+        "duration_us": entry.duration_us,
+        "provider": entry.provider,
+        "model": entry.model,
+        "requested_model": entry.requested_model,
+        "source_id": entry.source_id,
+        "cost": None if entry.cost is None else amount_text(entry.cost.amount),
+        "estimate": None if entry.estimate is None else amount_text(entry.estimate.amount),
+        "currency": None if money is None else money.currency,
+        "context": entry.context.to_dict(),
+        "usage": entry.usage and entry.usage.to_dict(),
+        "quote": entry.quote and entry.quote.to_dict(),
+        "span": entry.span
+        and {"trace_id": entry.span.trace_id, "span_id": entry.span.span_id, "sampled": entry.span.sampled},
+        "error": entry.error,
+        "details": dict(entry.details),
+    }
+
+
+def decode_entry(record: Mapping[str, Any]) -> Entry:
+    """The entry that `encode_entry` wrote. Keys that a later version added are left aside.
+
+    Raises InvalidValue, or KeyError for a record that is no entry at all.
+    """
+    currency = record["currency"]
+    return Entry(
+        entry_id=record["entry_id"],
+        message_uuid=record["message_uuid"],
+        kind=record["kind"],
+        status=record["status"],
+        occurred_at=parse_moment(record["occurred_at"], "entry.occurred_at"),
+        recorded_at=parse_moment(record["recorded_at"], "entry.recorded_at"),
+        duration_us=record["duration_us"],
+        provider=record["provider"],
+        model=record["model"],
+        requested_model=record["requested_model"],
+        source_id=record["source_id"],
+        usage=Usage.from_dict(record["usage"]) if record["usage"] else None,
+        quote=Quote.from_dict(record["quote"]) if record["quote"] else None,
+        cost=_money(record["cost"], currency, "entry.cost"),
+        estimate=_money(record["estimate"], currency, "entry.estimate"),
+        context=Context(**record["context"]),
+        span=SpanRef(**record["span"]) if record["span"] else None,
+        error=record["error"],
+        details=MappingProxyType(dict(record["details"])) if record["details"] else _NO_DETAILS,
+    )
+
+
+def _money(text: str | None, currency: str | None, field: str) -> Money | None:
+    return None if text is None else Money(parse_amount(text, field), currency or "")

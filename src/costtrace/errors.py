@@ -1,0 +1,73 @@
+"""Every error costtrace raises, split by who must act.
+
+    CostTraceError
+    ├── InvalidValue (ValueError)          the caller: a value is wrong; says field, value and what to do
+    │   └── CurrencyMismatch               the caller: two currencies met in one sum
+    ├── UnknownMessage (LookupError)       the caller: no entry carries this message_uuid
+    ├── ConfigurationError                 the operator: settings, ledger address, rates file
+    │   ├── InvalidRates                   the operator: a row of the rates file, by table and key
+    │   └── MissingExtra (ImportError)     the operator: an optional dependency, with the pip line
+    └── LedgerError                        the store
+        ├── LedgerUnavailable              may pass: locked, disk full; the caller keeps its entries and tries again
+        └── LedgerUnusable                 will not pass by itself: corrupt, read-only, newer schema
+
+Inside the host application none of these escapes from a callback: the recorder keeps the entry, counts and logs.
+"""
+
+from __future__ import annotations
+
+
+class CostTraceError(Exception):
+    """Base of every error that costtrace raises on purpose."""
+
+
+class InvalidValue(CostTraceError, ValueError):  # noqa: N818 - names what is wrong, as httpx and h11 do
+    """A value that cannot be accepted; nothing was changed."""
+
+    def __init__(self, field: str, value: object, expected: str) -> None:
+        self.field = field
+        """Where the value stood, such as ``usage.input``."""
+        self.value = value
+        """The refused value itself."""
+        super().__init__(f"{field}: expected {expected}, got {value!r}")
+
+
+class CurrencyMismatch(InvalidValue):
+    """Two currencies met in one sum; costtrace never converts on its own."""
+
+
+class UnknownMessage(CostTraceError, LookupError):  # noqa: N818 - names what is wrong
+    """No entry in this ledger carries the message_uuid."""
+
+    def __init__(self, message_uuid: str, where: str) -> None:
+        self.message_uuid = message_uuid
+        super().__init__(f"no message {message_uuid!r} in {where}; `costtrace tail` lists the messages there are")
+
+
+class ConfigurationError(CostTraceError):
+    """Settings that cannot work; the text names the setting and the way out."""
+
+
+class InvalidRates(ConfigurationError, ValueError):  # noqa: N818 - names what is wrong
+    """A rates file that cannot be used; the text names file, table and key."""
+
+
+class MissingExtra(ConfigurationError, ImportError):  # noqa: N818 - names what is wrong
+    """An optional dependency is not installed."""
+
+    def __init__(self, *, package: str, feature: str, extra: str) -> None:
+        super().__init__(f"{feature} needs the package {package!r}: pip install 'langchain-costtrace[{extra}]'")
+        self.package = package
+        self.extra = extra
+
+
+class LedgerError(CostTraceError):
+    """The store did not take or give entries."""
+
+
+class LedgerUnavailable(LedgerError):  # noqa: N818 - names what is wrong
+    """The store cannot be used now but may be later (locked, disk full): keep the entries and try again."""
+
+
+class LedgerUnusable(LedgerError):  # noqa: N818 - names what is wrong
+    """The store needs a person (corrupt file, read-only place, written by a newer version)."""

@@ -1,0 +1,298 @@
+"""CostCallbackHandler: from LangChain's callbacks to recorded calls.
+
+Synchronous and inline, because an answer that the handler has seen must be in the ledger before the application goes
+on, and because LangChain hands a non-inline handler every streamed token through an executor. Every hook is total: a
+fault in here is counted and logged by the recorder, and the application never hears of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import functools
+import os
+import weakref
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar, cast
+from uuid import UUID
+
+from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.outputs import LLMResult
+
+from costtrace.context import MESSAGE_UUID, NOTHING, TEXT_FIELDS, Context, current_message
+from costtrace.langchain.results import Answer, completed, failed, text
+from costtrace.langchain.runs import Call, Chain, RunTable
+from costtrace.recorder import ModelCall, Recorder
+
+Hook = TypeVar("Hook", bound=Callable[..., None])
+
+_THREAD_KEYS: Final = ("thread_id", "conversation_id", "session_id")
+_CONTEXT_KEYS: Final = frozenset({*TEXT_FIELDS, *_THREAD_KEYS})
+
+
+def _total(hook: Hook) -> Hook:
+    """Keep every fault of the hook from the application."""
+
+    @functools.wraps(hook)
+    def guarded(self: CostCallbackHandler, *args: Any, **kwargs: Any) -> None:
+        try:
+            hook(self, *args, **kwargs)
+        except Exception:  # noqa: BLE001 - the one boundary between us and the host application
+            self.recorder.fault(f"handling {hook.__name__}")
+
+    return cast("Hook", guarded)
+
+
+class CostCallbackHandler(BaseCallbackHandler):
+    """Records every model call that LangChain reports to it, under the message it belongs to.
+
+    One handler serves a whole process: it keeps no prompt, no answer and nothing "current", only open runs by run id.
+    Attach it by ``config={"callbacks": [handler]}``, in a model's constructor, with ``graph.with_config`` or by
+    `costtrace.install`; attached in several ways at once it still records each call once. Handlers of one recorder
+    count as one. A call belongs to the message that its ``metadata["message_uuid"]`` names, else to the open
+    `costtrace.message`, else to that of its parent run, else to a message of its own root run.
+
+    Without a recorder, one is made from the environment (see `costtrace.settings`).
+    """
+
+    raise_error = False
+    run_inline = True
+    ignore_retry = True
+    ignore_agent = True
+    ignore_custom_event = True
+
+    def __init__(self, recorder: Recorder | None = None) -> None:
+        if recorder is None:
+            from costtrace.settings import default_recorder  # noqa: PLC0415 - only this form reads the environment
+
+            recorder = default_recorder()
+        self.recorder = recorder
+        self._runs = _runs_of(recorder)
+
+    def __copy__(self) -> CostCallbackHandler:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> CostCallbackHandler:
+        return self
+
+    @property
+    def open_runs(self) -> int:
+        """How many runs have started and not ended."""
+        return len(self._runs)
+
+    def sweep(self) -> None:
+        """Close the calls whose root has ended and whose time is over."""
+        self._runs.give_up_overdue()
+
+    def close(self) -> None:
+        """Close every open call as abandoned and store what waits."""
+        self._runs.give_up_all()
+        self.recorder.flush()
+
+    @_total
+    def on_chat_model_start(
+        self,
+        serialized: dict[str, Any],
+        messages: list[list[Any]],
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        metadata: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """A chat model was called."""
+        self._start(run_id, parent_run_id, metadata or {}, kwargs)
+
+    @_total
+    def on_llm_start(
+        self,
+        serialized: dict[str, Any],
+        prompts: list[str],
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        metadata: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """A text model was called."""
+        self._start(run_id, parent_run_id, metadata or {}, kwargs)
+
+    @_total
+    def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
+        """A model answered, or LangChain's cache did."""
+        self._end(run_id, kwargs.get("parent_run_id"), lambda: completed(response))
+
+    @_total
+    def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
+        """A call failed, or its stream was given up."""
+        self._end(run_id, kwargs.get("parent_run_id"), lambda: failed(error, kwargs.get("response")))
+
+    @_total
+    def on_chain_start(
+        self,
+        *args: Any,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        metadata: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Remember whose runs are below this one."""
+        self._open_chain(run_id, parent_run_id, metadata)
+
+    on_tool_start = on_chain_start
+    on_retriever_start = on_chain_start
+
+    @_total
+    def on_chain_end(self, *args: Any, run_id: UUID, **kwargs: Any) -> None:
+        """It ended."""
+        self._runs.close_chain(run_id)
+
+    on_tool_end = on_chain_end
+    on_retriever_end = on_chain_end
+
+    @_total
+    def on_chain_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
+        """It failed or was cancelled; LangChain then says nothing of the calls that were cancelled with it."""
+        self._runs.close_chain(run_id, cancelled=isinstance(error, (asyncio.CancelledError, GeneratorExit)))
+
+    on_tool_error = on_chain_error
+    on_retriever_error = on_chain_error
+
+    def _open_chain(self, run_id: UUID, parent_run_id: UUID | None, metadata: Mapping[str, Any] | None) -> None:
+        parent = self._runs.chain(parent_run_id)
+        uuid, context, source = self._message(metadata or {}, parent, run_id)
+        root = None if parent is None else parent.root or parent
+        self._runs.open_chain(run_id, Chain(uuid, context, source, root))
+
+    def _start(
+        self, run_id: UUID, parent_run_id: UUID | None, metadata: Mapping[str, Any], kwargs: Mapping[str, Any]
+    ) -> None:
+        parent = self._runs.chain(parent_run_id)
+        uuid, context, source = self._message(metadata, parent, run_id)
+        options = kwargs.get("invocation_params") or {}
+        call = Call(
+            run_id=run_id,
+            parent_run_id=parent_run_id,
+            message_uuid=uuid,
+            context=context,
+            source=source,
+            start_ns=self.recorder.clock(),
+            provider=text(metadata.get("ls_provider")),
+            model=text(metadata.get("ls_model_name")),
+            service_tier=_requested_tier(options),
+            root=None if parent is None else parent.root or parent,
+        )
+        if self._runs.open_call(call):
+            call.span = self.recorder.tracing.start_call(
+                provider=call.provider, model=call.model, message_uuid=uuid, start_ns=call.start_ns
+            )
+
+    def _end(self, run_id: UUID, parent_run_id: UUID | None, read: Callable[[], Answer]) -> None:
+        call = self._runs.close_call(run_id)
+        late = False
+        if call is None:
+            seen, given_up = self._runs.closed_call(run_id)
+            if seen and given_up is None:
+                return  # the same end, seen twice
+            late = given_up is not None
+            call = given_up or self._unannounced(run_id, parent_run_id)
+        self._record(call, read(), late=late)
+
+    def _record(self, call: Call, answer: Answer, *, late: bool = False) -> None:
+        run_id = str(call.run_id)
+        details: dict[str, Any] = {}
+        if call.source == "run":
+            details["message_from"] = call.source
+        if call.parent_run_id is not None:
+            details["parent_run_id"] = str(call.parent_run_id)
+        if late:
+            details["late"] = True
+        self.recorder.record_call(
+            ModelCall(
+                run_id=f"{run_id}/late" if late else run_id,
+                message_uuid=call.message_uuid,
+                context=call.context,
+                status=answer.status,
+                start_us=call.start_ns // 1000,
+                duration_us=max(self.recorder.clock() - call.start_ns, 0) // 1000,
+                provider=call.provider or answer.provider,
+                model=answer.model or call.model,
+                requested_model=call.model,
+                service_tier=answer.service_tier or call.service_tier,
+                usage=answer.usage,
+                refused=answer.refused,
+                error=answer.error,
+                span=call.span,
+                details=details,
+            )
+        )
+
+    def _unannounced(self, run_id: UUID, parent_run_id: UUID | None) -> Call:
+        """An end without a start: LangChain skips starts for some handlers (async text models beside an inline one)."""
+        uuid, context, source = self._message({}, self._runs.chain(parent_run_id), run_id)
+        now = self.recorder.clock()
+        return Call(run_id, parent_run_id, uuid, context, source, now, None, None, None)
+
+    def _message(self, metadata: Mapping[str, Any], parent: Chain | None, run_id: UUID) -> tuple[str, Context, str]:
+        scope = current_message()
+        named = text(metadata.get(MESSAGE_UUID))
+        if named is not None:
+            known = scope.context if scope is not None and scope.uuid == named else NOTHING
+            return named, _context(metadata, known), "metadata"
+        if scope is not None:
+            return scope.uuid, _context(metadata, scope.context), "scope"
+        if parent is not None:
+            return (
+                parent.message_uuid,
+                _context(metadata, parent.context),
+                "run" if parent.source == "run" else "parent",
+            )
+        return str(run_id), _context(metadata, NOTHING), "run"
+
+
+def _context(metadata: Mapping[str, Any], known: Context) -> Context:
+    """What the metadata says, and where it is silent what is known already."""
+    if _CONTEXT_KEYS.isdisjoint(metadata):
+        return known
+    said = {name: text(metadata[name]) for name in TEXT_FIELDS if name in metadata}
+    thread = next((text(metadata[key]) for key in _THREAD_KEYS if key in metadata), None)
+    said["thread_id"] = thread
+    return Context(**cast("dict[str, Any]", said)).over(known)
+
+
+def _requested_tier(options: Mapping[str, Any]) -> str | None:
+    tier = text(options.get("service_tier"))
+    return None if tier == "auto" else tier  # auto is a wish; what it became stands in the answer
+
+
+_tables: Final[weakref.WeakKeyDictionary[Recorder, RunTable]] = weakref.WeakKeyDictionary()
+
+
+def _runs_of(recorder: Recorder) -> RunTable:
+    """The open runs of a recorder: shared by its handlers, so that two of them still record a call once."""
+    table = _tables.get(recorder)
+    if table is None:
+        held = weakref.ref(recorder)
+
+        def give_up(call: Call) -> None:
+            live = held()
+            if live is not None:
+                CostCallbackHandler(live)._record(call, Answer(call.verdict, None))  # noqa: SLF001 - our own
+
+        table = _tables[recorder] = RunTable(recorder.clock, give_up)
+    return table
+
+
+def _at_exit() -> None:
+    for table in list(_tables.values()):
+        table.give_up_all()
+
+
+def _after_fork() -> None:
+    for table in list(_tables.values()):
+        table.after_fork()
+
+
+atexit.register(_at_exit)
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_after_fork)

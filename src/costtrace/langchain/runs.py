@@ -1,0 +1,203 @@
+"""Which LangChain runs are open, and what must be remembered between a start and its end.
+
+LangChain reports a run's end without its metadata, sometimes twice, sometimes late, sometimes never. So every run is
+opened once, by its run id, and closed once; a run that nobody closes is closed here: soon after its root was cancelled,
+some time after its root ended, after a day in any case, or when too many are open.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, TypeVar
+from uuid import UUID
+
+from opentelemetry.trace import Span
+
+from costtrace.context import Context
+from costtrace.entry import Status
+
+T = TypeVar("T")
+
+_SECOND: Final = 1_000_000_000
+CANCELLED_GRACE_NS: Final = 1 * _SECOND
+"""A cancelled root takes its calls with it; what is still on its way arrives within this time."""
+ENDED_GRACE_NS: Final = 120 * _SECOND
+"""A call may outlive the chain that started it."""
+TTL_NS: Final = 24 * 3600 * _SECOND
+"""Without any sign of its root, a call is given up after this time."""
+MAX_OPEN: Final = 100_000
+MAX_RECENT: Final = 1024
+
+
+@dataclass(slots=True)
+class Chain:
+    """A run that is no model call: it passes its message on to the runs below it."""
+
+    message_uuid: str
+    context: Context
+    source: str
+    root: Chain | None
+    calls: dict[UUID, Call] | None = None
+    """Only on a root: the open calls below it."""
+
+
+@dataclass(slots=True)
+class Call:
+    """A model call that was started."""
+
+    run_id: UUID
+    parent_run_id: UUID | None
+    message_uuid: str
+    context: Context
+    source: str
+    """Where the message came from: metadata, scope, parent or run."""
+    start_ns: int
+    provider: str | None
+    model: str | None
+    service_tier: str | None
+    root: Chain | None = None
+    span: Span | None = None
+    deadline_ns: int = 0
+    verdict: str = Status.ABANDONED
+    """What to call it if its end never comes."""
+
+
+class RunTable:
+    """Open runs by run id, behind one lock, never more than `MAX_OPEN`. Calls that are given up go to `give_up`."""
+
+    def __init__(self, clock: Callable[[], int], give_up: Callable[[Call], None]) -> None:
+        self._clock = clock
+        self._give_up = give_up
+        self._reset()
+
+    def _reset(self) -> None:
+        self._lock = threading.Lock()
+        self._calls: dict[UUID, Call] = {}
+        self._chains: dict[UUID, Chain] = {}
+        self._recent_chains: dict[UUID, Chain] = {}
+        self._recent_calls: dict[UUID, Call | None] = {}
+        self._doomed: dict[UUID, Call] = {}
+        self._timer: threading.Timer | None = None
+
+    def __len__(self) -> int:
+        return len(self._calls) + len(self._chains)
+
+    def __bool__(self) -> bool:
+        return True
+
+    def chain(self, run_id: UUID | None) -> Chain | None:
+        """The run of that id that calls may be below, open or ended a short while ago."""
+        return None if run_id is None else self._chains.get(run_id) or self._recent_chains.get(run_id)
+
+    def open_chain(self, run_id: UUID, chain: Chain) -> None:
+        """A run that is no model call began."""
+        with self._lock:
+            self._chains.setdefault(run_id, chain)
+            if len(self._chains) > MAX_OPEN:
+                self._retire(next(iter(self._chains)))
+
+    def close_chain(self, run_id: UUID, *, cancelled: bool = False) -> None:
+        """It ended. If it was a root, the calls still open below it have a limited time left."""
+        with self._lock:
+            chain = self._retire(run_id)
+            if chain is None or not chain.calls:
+                return
+            deadline = self._clock() + (CANCELLED_GRACE_NS if cancelled else ENDED_GRACE_NS)
+            for call in chain.calls.values():
+                call.deadline_ns = deadline
+                call.verdict = Status.CANCELLED if cancelled else Status.ABANDONED
+                self._doomed[call.run_id] = call
+            self._arm(deadline)
+
+    def open_call(self, call: Call) -> bool:
+        """A model call began; False for one that is open already, which is the same event seen twice."""
+        with self._lock:
+            if call.run_id in self._calls:
+                return False
+            self._calls[call.run_id] = call
+            root = call.root
+            if root is not None:
+                if root.calls is None:
+                    root.calls = {}
+                root.calls[call.run_id] = call
+            oldest = next(iter(self._calls.values()))
+        if len(self._calls) > MAX_OPEN or call.start_ns - oldest.start_ns > TTL_NS:
+            self._end_without_answer(oldest)
+        return True
+
+    def close_call(self, run_id: UUID) -> Call | None:
+        """The open call of that id, which is closed with this."""
+        with self._lock:
+            return self._close(run_id, None)
+
+    def closed_call(self, run_id: UUID) -> tuple[bool, Call | None]:
+        """Whether a call of that id ended a short while ago, and the call itself if it was given up."""
+        with self._lock:
+            seen = run_id in self._recent_calls
+            given_up = self._recent_calls.get(run_id)
+            if given_up is not None:
+                self._recent_calls[run_id] = None
+            return seen, given_up
+
+    def give_up_overdue(self) -> None:
+        """Close the calls whose time is over."""
+        now = self._clock()
+        for call in [call for call in list(self._doomed.values()) if call.deadline_ns <= now]:
+            self._end_without_answer(call)
+        with self._lock:
+            self._timer = None
+            if self._doomed:
+                self._arm(min(call.deadline_ns for call in self._doomed.values()))
+
+    def give_up_all(self) -> None:
+        """Close every open call: nothing more will be heard."""
+        for call in list(self._calls.values()):
+            self._end_without_answer(call)
+        with self._lock:
+            self._chains.clear()
+            self._recent_chains.clear()
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+
+    def after_fork(self) -> None:
+        """In a forked child: the open runs are the parent's to end."""
+        self._reset()
+
+    def _end_without_answer(self, call: Call) -> None:
+        with self._lock:
+            closed = self._close(call.run_id, call)
+        if closed is not None:
+            self._give_up(closed)
+
+    def _close(self, run_id: UUID, given_up: Call | None) -> Call | None:
+        call = self._calls.pop(run_id, None)
+        if call is None:
+            return None
+        self._doomed.pop(run_id, None)
+        if call.root is not None and call.root.calls:
+            call.root.calls.pop(run_id, None)
+        _remember(self._recent_calls, run_id, given_up)
+        return call
+
+    def _retire(self, run_id: UUID) -> Chain | None:
+        chain = self._chains.pop(run_id, None)
+        if chain is not None:
+            _remember(self._recent_chains, run_id, chain)
+        return chain
+
+    def _arm(self, deadline_ns: int) -> None:
+        if self._timer is None:
+            delay = max((deadline_ns - self._clock()) / _SECOND, 0.01)
+            self._timer = threading.Timer(delay, self.give_up_overdue)
+            self._timer.daemon = True
+            self._timer.start()
+
+
+def _remember(recent: dict[UUID, T], run_id: UUID, value: T) -> None:
+    recent.pop(run_id, None)
+    recent[run_id] = value
+    if len(recent) > MAX_RECENT:
+        del recent[next(iter(recent))]

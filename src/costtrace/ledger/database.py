@@ -1,0 +1,104 @@
+"""The SQLite file of a ledger: opened late, shared by the threads of one process, its errors told apart."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from costtrace.errors import LedgerError, LedgerUnavailable, LedgerUnusable
+from costtrace.ledger.schema import migrate
+
+_PASSING: Final = frozenset(
+    {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM}
+)
+_PRIMARY_CODE: Final = 0xFF
+
+
+class Database:
+    """One connection behind one lock."""
+
+    def __init__(self, path: Path, *, synchronous: str, busy_timeout_s: float) -> None:
+        self.path = path
+        self._synchronous = synchronous
+        self._busy_timeout_s = busy_timeout_s
+        self._lock = threading.RLock()
+        self._connection: sqlite3.Connection | None = None
+        self._abandoned: list[sqlite3.Connection] = []
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """The connection, for this thread alone. SQLite's errors leave as LedgerUnavailable or LedgerUnusable."""
+        with self._lock, self._translated():
+            yield self._open()
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """A transaction that holds the write lock from its start; committed at the end, rolled back on any error."""
+        with self._lock, self._translated():
+            connection = self._open()
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+    def close(self) -> None:
+        """Let go of the file; the next use opens it again."""
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+    def after_fork(self) -> None:
+        """In a forked child: SQLite forbids using, and even closing, a connection that the parent opened."""
+        self._lock = threading.RLock()
+        if self._connection is not None:
+            self._abandoned.append(self._connection)
+            self._connection = None
+
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is None:
+            connection = sqlite3.connect(
+                self.path, timeout=self._busy_timeout_s, isolation_level=None, check_same_thread=False
+            )
+            try:
+                connection.execute(f"PRAGMA synchronous = {self._synchronous}")
+                migrate(connection)
+                _use_wal(connection)
+            except BaseException:
+                connection.close()
+                raise
+            self._connection = connection
+        return self._connection
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise self._failure(error) from error
+        except LedgerUnusable as error:
+            raise LedgerUnusable(f"ledger {str(self.path)!r}: {error}") from error
+
+    def _failure(self, error: sqlite3.Error) -> LedgerError:
+        code: int = getattr(error, "sqlite_errorcode", 0)  # errors of the Python layer itself carry none
+        kind = LedgerUnavailable if code & _PRIMARY_CODE in _PASSING else LedgerUnusable
+        return kind(f"ledger {str(self.path)!r}: {error}")
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Readers and the writer do not wait for each other in WAL mode; the file remembers it once it is set."""
+    if connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal":
+        return
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & _PRIMARY_CODE not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_READONLY):
+            raise  # busy: another process is setting it just now; read-only: then there is no writer to wait for

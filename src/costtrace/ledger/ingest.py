@@ -1,0 +1,121 @@
+"""Ingest: from spool segments into the table, each record once.
+
+How far a segment was read is stored in the transaction that stores its rows, so any process may ingest any segment at
+any time: one that dies in between leaves both or neither.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from costtrace.ledger.database import Database
+from costtrace.ledger.rows import COLUMNS, Row, from_record
+from costtrace.ledger.spool import Spool, frames, next_frame
+
+_log: Final = logging.getLogger("costtrace")
+_INSERT: Final = (
+    f"INSERT OR IGNORE INTO entries ({', '.join(COLUMNS)}, basis, body) "  # noqa: S608 - our own column names
+    f"VALUES ({', '.join('?' * (len(COLUMNS) + 2))})"
+)
+_REFUSED: Final = (sqlite3.InterfaceError, sqlite3.ProgrammingError, sqlite3.IntegrityError, OverflowError, ValueError)
+"""What SQLite raises for a value it cannot store, as against a store that does not work."""
+
+
+class Ingest:
+    """Moves what the segments hold into the table."""
+
+    def __init__(self, database: Database, spool: Spool) -> None:
+        self._database = database
+        self._spool = spool
+        self._lock = threading.Lock()
+        self._seen: dict[str, int] = {}
+
+    def run(self) -> None:
+        """Ingest every segment as far as it goes. Raises LedgerUnavailable or LedgerUnusable; nothing is lost then."""
+        with self._lock:
+            for path in self._spool.segments():
+                if self._spool.has_more(path, self._seen.get(path.name, 0)):
+                    self._segment(path)
+
+    def after_fork(self) -> None:
+        """In a forked child."""
+        self._lock = threading.Lock()
+
+    def _segment(self, path: Path) -> None:
+        with self._database.writing() as connection:
+            offset = _ingested(connection, path.name)
+            data, writer_gone = self._spool.read(path, offset)
+            records, read = _records(data, writer_gone=writer_gone)
+            _store(connection, path.name, records)
+            connection.execute(
+                "INSERT INTO spool_segments (name, ingested) VALUES (?, ?)"
+                " ON CONFLICT (name) DO UPDATE SET ingested = excluded.ingested",
+                (path.name, offset + read),
+            )
+        self._seen[path.name] = offset + read
+        if writer_gone:
+            self._remove(path)
+
+    def _remove(self, path: Path) -> None:
+        """The file goes before the note of how far it was read: the other order could read it again."""
+        self._spool.remove(path)
+        with self._database.writing() as connection:
+            connection.execute("DELETE FROM spool_segments WHERE name = ?", (path.name,))
+        self._seen.pop(path.name, None)
+
+
+def _ingested(connection: sqlite3.Connection, segment: str) -> int:
+    row = connection.execute("SELECT ingested FROM spool_segments WHERE name = ?", (segment,)).fetchone()
+    return row[0] if row else 0
+
+
+def _records(data: bytes, *, writer_gone: bool) -> tuple[list[bytes], int]:
+    """The records of a stretch of a segment, and how many of its bytes are dealt with."""
+    records: list[bytes] = []
+    position = 0
+    while True:
+        for record, end in frames(data, position):
+            records.append(record)
+            position = end
+        if not writer_gone or position == len(data):
+            return records, position
+        following = next_frame(data, position)
+        if following is None:  # a torn tail: the write never returned, so nobody was told it was stored
+            return records, len(data)
+        _log.error("a spool segment is damaged: %d bytes between two records are unreadable", following - position)
+        position = following
+
+
+def _store(connection: sqlite3.Connection, segment: str, records: Sequence[bytes]) -> None:
+    try:
+        insert_rows(connection, [from_record(record) for record in records])
+    except _REFUSED:
+        for record in records:  # one of them is the culprit; the others must not wait for it
+            try:
+                insert_rows(connection, [from_record(record)])
+            except _REFUSED as error:
+                _log.error("a spooled entry cannot be stored and was put aside: %s", error)
+                connection.execute(
+                    "INSERT INTO rejected (segment, reason, record) VALUES (?, ?, ?)", (segment, str(error), record)
+                )
+
+
+def insert_rows(connection: sqlite3.Connection, rows: Iterable[Row]) -> None:
+    """Insert the rows whose entry_id is new."""
+    bases: dict[str | None, int | None] = {None: None}
+    connection.executemany(
+        _INSERT, ([*scalars, _basis_id(connection, bases, basis), body] for scalars, basis, body in rows)
+    )
+
+
+def _basis_id(connection: sqlite3.Connection, known: dict[str | None, int | None], basis: str | None) -> int | None:
+    if basis not in known:
+        connection.execute("INSERT OR IGNORE INTO price_basis (body) VALUES (?)", (basis,))
+        row: tuple[Any] = connection.execute("SELECT id FROM price_basis WHERE body = ?", (basis,)).fetchone()
+        known[basis] = row[0]
+    return known[basis]

@@ -1,0 +1,128 @@
+"""What a ledger promises, and the words its reports group by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from types import MappingProxyType
+from typing import Final, Protocol
+
+from costtrace.entry import Entry
+from costtrace.errors import InvalidValue
+from costtrace.messages import Message, Totals
+from costtrace.times import utc
+
+GROUPS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "channel": "channel",
+        "day": "day",
+        "direction": "direction",
+        "environment": "environment",
+        "kind": "kind",
+        "message": "message_uuid",
+        "message_type": "message_type",
+        "model": "model",
+        "provider": "provider",
+        "status": "cost_status",
+        "thread": "thread_id",
+        "user": "user_id",
+    }
+)
+"""The words a report may group by, and the field each stands for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Which entries to look at: those that occurred in ``[since, until)``."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("since", "until"):
+            moment = getattr(self, name)
+            if moment is not None:
+                object.__setattr__(self, name, utc(moment, name))
+        if self.since and self.until and self.since >= self.until:
+            raise InvalidValue("until", self.until, f"a moment after since ({self.since.isoformat()})")
+
+
+EVERYTHING: Final = Selection()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerHealth:
+    """How a store is doing."""
+
+    name: str
+    """Where the entries are, for people."""
+    entries: int | None
+    """How many are stored; None where the store cannot be read."""
+    waiting: int
+    """Bytes that are durable but not yet in the table."""
+    rejected: int
+    """Spooled records that the table refused; they are kept beside it."""
+    lost: int
+    """Entries that processes reported lost, because they could be stored nowhere."""
+    problem: str | None
+    """What is wrong, if anything."""
+
+
+class Ledger(Protocol):
+    """An append-only store of entries that can be read back. Safe to use from many threads."""
+
+    @property
+    def name(self) -> str:
+        """Where the entries are, for people."""
+
+    def append(self, entries: Iterable[Entry]) -> frozenset[str]:
+        """Store the entries in one transaction and answer the ids of those that were new.
+
+        All are stored or none. Raises LedgerUnavailable or LedgerUnusable, and then nothing changed.
+        """
+
+    def spool(self, entry: Entry) -> None:
+        """Make the entry durable now and visible to every later read; an id that is known already changes nothing.
+
+        Raises LedgerUnavailable or LedgerUnusable, and then the entry is not stored.
+        """
+
+    def message(self, message_uuid: str) -> Message:
+        """The message of that uuid; raises UnknownMessage."""
+
+    def entries(
+        self, *, after: int = 0, limit: int | None = None, selection: Selection = EVERYTHING
+    ) -> Iterator[tuple[int, Entry]]:
+        """The entries whose sequence number is greater than `after`, in the order they were stored."""
+
+    def totals(self, by: Sequence[str] = (), selection: Selection = EVERYTHING) -> dict[tuple[str | None, ...], Totals]:
+        """The totals of each group that has entries; `by` are words of `GROUPS`, none of them for one grand total.
+
+        Raises InvalidValue for a word it does not know.
+        """
+
+    def report_loss(self, count: int, reason: str) -> None:
+        """Remember that entries were lost."""
+
+    def flush(self) -> None:
+        """Bring everything durable into the table."""
+
+    def health(self) -> LedgerHealth:
+        """How the store is doing; never raises."""
+
+    def close(self) -> None:
+        """Flush and let go of files; the ledger can be used again afterwards."""
+
+
+def check_groups(by: Sequence[str]) -> tuple[str, ...]:
+    """The fields to group by; raises InvalidValue naming the word that is not one of `GROUPS`."""
+    for word in by:
+        if word not in GROUPS:
+            raise InvalidValue("by", word, f"one of {', '.join(GROUPS)}")
+    return tuple(GROUPS[word] for word in by)
+
+
+def day_text(days_since_1970: int) -> str:
+    """The UTC day as ISO 8601."""
+    return date.fromordinal(date(1970, 1, 1).toordinal() + days_since_1970).isoformat()

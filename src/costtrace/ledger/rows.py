@@ -1,0 +1,163 @@
+"""Entries as rows: the scalars in columns that SQL can group and sum, the rest as one JSON text.
+
+A row is made in the host application's callback, so the JSON is put together from parts that are text already.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from costtrace.entry import Entry, decode_entry
+from costtrace.money import amount_pico, amount_text
+from costtrace.quote import Quote
+from costtrace.times import from_micros, moment_text, to_micros
+from costtrace.usage import Usage
+
+COLUMNS: Final = (
+    "entry_id",
+    "message_uuid",
+    "kind",
+    "status",
+    "occurred_us",
+    "recorded_us",
+    "duration_us",
+    "provider",
+    "model",
+    "requested_model",
+    "source_id",
+    "cost",
+    "estimate",
+    "currency",
+    "pico",
+    "cost_status",
+    "input_tokens",
+    "output_tokens",
+    "user_id",
+    "thread_id",
+    "channel",
+    "direction",
+    "role",
+    "environment",
+    "message_type",
+    "reply_to",
+    "error",
+)
+"""The scalar columns, in order; after them come the price basis and the body."""
+
+Row = tuple[list[str | int | None], str | None, str]
+"""Scalars, JSON of the price basis, JSON of the rest."""
+
+_encode: Final = json.JSONEncoder(separators=(",", ":")).encode
+_CONTEXT: Final = COLUMNS[18:26]
+
+
+def to_row(entry: Entry) -> Row:
+    """The entry as it is stored."""
+    usage, quote, context = entry.usage, entry.quote, entry.context
+    money = entry.cost or entry.estimate
+    text = None if money is None else amount_text(money.amount)
+    scalars: list[str | int | None] = [
+        entry.entry_id,
+        entry.message_uuid,
+        entry.kind,
+        entry.status,
+        to_micros(entry.occurred_at),
+        to_micros(entry.recorded_at),
+        entry.duration_us,
+        entry.provider,
+        entry.model,
+        entry.requested_model,
+        entry.source_id,
+        None if entry.cost is None else text,
+        None if entry.estimate is None else text,
+        None if money is None else money.currency,
+        None if money is None else amount_pico(money.amount),
+        None if quote is None else quote.status,
+        None if usage is None else usage.input_tokens,
+        None if usage is None else usage.output_tokens,
+        context.user_id,
+        context.thread_id,
+        context.channel,
+        context.direction,
+        context.role,
+        context.environment,
+        context.message_type,
+        context.reply_to,
+        entry.error,
+    ]
+    basis = quote.basis.json_text if quote is not None and quote.basis is not None else None
+    return scalars, basis, _body(entry)
+
+
+def _body(entry: Entry) -> str:
+    parts = []
+    if entry.usage is not None:
+        parts.append(f'"usage":{_usage_json(entry.usage)}')
+    if entry.quote is not None:
+        parts.append(f'"quote":{_quote_json(entry.quote)}')
+    if entry.context.tags:
+        parts.append(f'"tags":{_encode(dict(entry.context.tags))}')
+    if entry.span is not None:
+        span = {"trace_id": entry.span.trace_id, "span_id": entry.span.span_id, "sampled": entry.span.sampled}
+        parts.append(f'"span":{_encode(span)}')
+    if entry.details:
+        parts.append(f'"details":{_encode(dict(entry.details))}')
+    return "{" + ",".join(parts) + "}"
+
+
+def _usage_json(usage: Usage) -> str:
+    buckets = _encode(dict(usage.buckets))
+    notes = (
+        f',"flags":{_encode(usage.flags)},"problem":{_encode(usage.problem)}' if usage.flags or usage.problem else ""
+    )
+    return f'{{"buckets":{buckets},"reasoning_tokens":{usage.reasoning_tokens}{notes},"raw":{usage.raw_json}}}'
+
+
+def _quote_json(quote: Quote) -> str:
+    if quote.reason is not None or quote.assumptions:
+        return _encode(quote.to_dict(with_basis=False))
+    lines = ",".join(
+        f'{{"bucket":{_encode(line.bucket)},"quantity":{line.quantity},"rate":"{amount_text(line.rate)}",'
+        f'"per":{line.per},"subtotal":"{amount_text(line.subtotal)}"}}'
+        for line in quote.lines
+    )
+    amount = "null" if quote.amount is None else f'"{amount_text(quote.amount)}"'
+    return f'{{"status":"{quote.status.value}","amount":{amount},"currency":"{quote.currency}","lines":[{lines}]}}'
+
+
+def from_row(row: Sequence[Any]) -> Entry:
+    """The entry of a row: the scalar columns in order, then basis and body as JSON texts."""
+    scalars = dict(zip(COLUMNS, row, strict=False))
+    basis, body = row[len(COLUMNS)], json.loads(row[len(COLUMNS) + 1])
+    usage, quote = body.get("usage"), body.get("quote")
+    return decode_entry(
+        {
+            **scalars,
+            "occurred_at": moment_text(from_micros(scalars["occurred_us"])),
+            "recorded_at": moment_text(from_micros(scalars["recorded_us"])),
+            "context": _context(scalars, body),
+            "usage": usage and {"flags": (), "problem": None, **usage},
+            "quote": quote and {**quote, "basis": basis and json.loads(basis)},
+            "span": body.get("span"),
+            "details": body.get("details"),
+        }
+    )
+
+
+def _context(scalars: Mapping[str, Any], body: Mapping[str, Any]) -> dict[str, Any]:
+    known = {name: scalars[name] for name in _CONTEXT if scalars[name] is not None}
+    return {**known, "tags": body["tags"]} if "tags" in body else known
+
+
+def to_record(row: Row) -> bytes:
+    """The row as the bytes of one spool record. JSON texts hold no line breaks, so line breaks part them."""
+    scalars, basis, body = row
+    return f"{_encode(scalars)}\n{basis or ''}\n{body}".encode()
+
+
+def from_record(record: bytes) -> Row:
+    """The row of a spool record; raises ValueError for bytes that are none."""
+    scalars, basis, body = record.decode().split("\n")
+    return json.loads(scalars), basis or None, body

@@ -1,0 +1,104 @@
+"""The table layout of a SQLite ledger, as an ordered list of migrations. Never edit one: append the next."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Final
+
+from costtrace.errors import LedgerUnusable
+
+APPLICATION_ID: Final = 0x43547263
+"""Marks the file as a costtrace ledger for tools such as ``file``."""
+
+_FIRST: Final = """
+CREATE TABLE price_basis (
+    id INTEGER PRIMARY KEY,
+    body TEXT NOT NULL UNIQUE           -- JSON: price list, version, hash, matched model, context
+);
+CREATE TABLE entries (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    entry_id TEXT NOT NULL UNIQUE,
+    message_uuid TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    status TEXT NOT NULL,
+    occurred_us INTEGER NOT NULL,       -- microseconds since 1970, UTC
+    recorded_us INTEGER NOT NULL,
+    duration_us INTEGER,
+    provider TEXT,
+    model TEXT,
+    requested_model TEXT,
+    source_id TEXT,
+    cost TEXT,                          -- exact decimal: money we know we owe
+    estimate TEXT,                      -- exact decimal: money we expect to owe; never beside a cost
+    currency TEXT,
+    pico INTEGER,                       -- the cost or estimate in 1e-12, where it is exactly that
+    cost_status TEXT,
+    input_tokens INTEGER,
+    output_tokens INTEGER,
+    user_id TEXT,
+    thread_id TEXT,
+    channel TEXT,
+    direction TEXT,
+    role TEXT,
+    environment TEXT,
+    message_type TEXT,
+    reply_to TEXT,
+    error TEXT,
+    basis INTEGER REFERENCES price_basis (id),
+    body TEXT NOT NULL                  -- JSON: usage, quote lines, tags, span, details
+);
+CREATE INDEX entries_by_message ON entries (message_uuid);
+CREATE INDEX entries_by_time ON entries (occurred_us);
+CREATE INDEX entries_by_user ON entries (user_id, occurred_us);
+CREATE TABLE spool_segments (
+    name TEXT PRIMARY KEY,
+    ingested INTEGER NOT NULL           -- bytes of the segment that are in `entries`
+) WITHOUT ROWID;
+CREATE TABLE rejected (
+    id INTEGER PRIMARY KEY,
+    segment TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    record BLOB NOT NULL
+);
+CREATE TABLE losses (
+    id INTEGER PRIMARY KEY,
+    reported_us INTEGER NOT NULL,
+    entries INTEGER NOT NULL,
+    reason TEXT NOT NULL
+);
+CREATE VIEW costs AS
+    SELECT seq, strftime('%Y-%m-%d %H:%M:%f', occurred_us / 1000000.0, 'unixepoch') AS occurred_at, message_uuid, kind,
+           provider, model, input_tokens, output_tokens, cost, estimate, currency, cost_status, user_id, channel,
+           thread_id
+    FROM entries;
+"""
+
+MIGRATIONS: Final[tuple[str, ...]] = (_FIRST,)
+"""Each brings the layout from its place in this list to the next; ``PRAGMA user_version`` counts them."""
+
+
+def version_of(connection: sqlite3.Connection) -> int:
+    """How many migrations the file has seen; raises LedgerUnusable when those are more than this version knows."""
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version > len(MIGRATIONS):
+        raise LedgerUnusable(
+            f"the ledger has layout {version}, this costtrace knows layouts up to {len(MIGRATIONS)}; upgrade costtrace"
+        )
+    return version
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring the layout up to date in one transaction per step. Several processes may try at once."""
+    while version_of(connection) < len(MIGRATIONS):
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            version = version_of(connection)  # another process may have been first
+            if version < len(MIGRATIONS):
+                for statement in MIGRATIONS[version].split(";\n"):
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA user_version = {version + 1}")
+                connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise

@@ -1,0 +1,216 @@
+"""Spool: the durable front door of a ledger on a hot path.
+
+Each process appends framed, checksummed records to a segment file of its own, with one ``write`` each: once that call
+has returned, the record survives the death of the process, because the kernel has it. Whoever uses the ledger's table
+next ingests the segments, this process or any other.
+
+    frame = magic(4) length(4) crc32(4) payload
+
+A segment is locked by its writer for as long as the writer lives. A frame that does not check out is, in a live
+segment, one that is just being written, and is left for later; in a segment whose writer is gone it was never
+acknowledged (a torn tail), or the file was damaged, and reading goes on at the next frame that does check out.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import struct
+import sys
+import threading
+import time
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from costtrace.errors import LedgerError, LedgerUnavailable, LedgerUnusable
+
+if sys.platform != "win32":
+    import fcntl
+
+MAGIC: Final = b"CTs1"
+_HEADER: Final = struct.Struct(">4sII")
+_SEGMENT_BYTES: Final = 16 * 1024 * 1024
+_PASSING: Final = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.EINTR, errno.EAGAIN}
+)
+
+
+def frame(payload: bytes) -> bytes:
+    """The payload as it stands in a segment."""
+    return _HEADER.pack(MAGIC, len(payload), zlib.crc32(payload)) + payload
+
+
+def frames(data: bytes, start: int = 0) -> Iterator[tuple[bytes, int]]:
+    """The payloads of whole, undamaged frames from `start` on, each with its end; stops at the first other one."""
+    position = start
+    while len(data) - position >= _HEADER.size:
+        magic, length, checksum = _HEADER.unpack_from(data, position)
+        end = position + _HEADER.size + length
+        if magic != MAGIC or end > len(data):
+            return
+        payload = data[position + _HEADER.size : end]
+        if zlib.crc32(payload) != checksum:
+            return
+        yield payload, end
+        position = end
+
+
+def next_frame(data: bytes, start: int) -> int | None:
+    """The offset of the next undamaged frame after `start`, if there is one."""
+    position = data.find(MAGIC, start + 1)
+    while position >= 0:
+        if next(frames(data, position), None) is not None:
+            return position
+        position = data.find(MAGIC, position + 1)
+    return None
+
+
+def _failure(error: OSError, where: Path) -> LedgerError:
+    kind = LedgerUnavailable if error.errno in _PASSING else LedgerUnusable
+    return kind(f"cannot write to the spool {str(where)!r}: {error.strerror or error}")
+
+
+@dataclass(slots=True)
+class _Segment:
+    path: Path
+    fd: int
+    size: int = 0
+
+
+class Spool:
+    """The segments in one directory, one of them this process's own."""
+
+    def __init__(self, directory: Path, *, fsync: bool = False) -> None:
+        self.directory = directory
+        self._fsync = fsync
+        self._lock = threading.Lock()
+        self._own: _Segment | None = None
+
+    def write(self, payload: bytes) -> None:
+        """Make the record durable. Raises LedgerUnavailable or LedgerUnusable, and then it is not in the spool."""
+        data = frame(payload)
+        with self._lock:
+            segment = self._own or self._open()
+            try:
+                written = os.write(segment.fd, data)
+                if self._fsync:
+                    os.fsync(segment.fd)
+            except OSError as error:
+                self._forget(segment)
+                raise _failure(error, self.directory) from error
+            if written != len(data):  # the disk is full: the piece that fitted is a torn record
+                self._forget(segment)
+                raise LedgerUnavailable(f"cannot write to the spool {str(self.directory)!r}: no space left")
+            segment.size += written
+            if segment.size >= _SEGMENT_BYTES:
+                self._seal(segment)
+
+    def segments(self) -> list[Path]:
+        """Every segment in the directory, oldest first."""
+        try:
+            return sorted(self.directory.glob("*.seg"))
+        except OSError:
+            return []
+
+    def waiting(self) -> int:
+        """Bytes in all segments, ingested or not."""
+        return sum(_size(path) for path in self.segments())
+
+    def has_more(self, path: Path, seen: int) -> bool:
+        """Whether a segment holds more than `seen` bytes, or can be taken away."""
+        return _size(path) > seen or (not self._is_own(path) and self.read(path, seen)[1])
+
+    def read(self, path: Path, offset: int) -> tuple[bytes, bool]:
+        """What stands in a segment from `offset` on, and whether its writer is gone, so that nothing will follow.
+
+        The order matters: a writer found gone before reading has written all it ever will.
+        """
+        try:
+            with path.open("rb") as file:
+                done = not self._is_own(path) and _lock(file.fileno())
+                file.seek(offset)
+                return file.read(), done
+        except FileNotFoundError:  # another process ingested it to the end and took it away
+            return b"", False
+
+    def remove(self, path: Path) -> None:
+        """Take away a segment that was ingested to its end."""
+        path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Seal this process's own segment; the next write opens another."""
+        with self._lock:
+            if self._own is not None:
+                self._seal(self._own)
+
+    def after_fork(self) -> None:
+        """In a forked child: leave the parent's segment to the parent."""
+        self._lock = threading.Lock()
+        if self._own is not None:
+            self._forget(self._own)
+
+    def _open(self) -> _Segment:
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            path = self.directory / f"{_time_ordered_name()}.seg"
+            unlocked = path.with_suffix(".new")
+            fd = os.open(unlocked, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
+            _lock(fd)
+            unlocked.rename(path)  # seen as a segment only once it is locked, or a reader might take it for orphaned
+        except OSError as error:
+            raise _failure(error, self.directory) from error
+        if self._fsync:
+            _fsync_directory(self.directory)
+        self._own = _Segment(path, fd)
+        return self._own
+
+    def _seal(self, segment: _Segment) -> None:
+        self._own = None
+        os.close(segment.fd)
+
+    def _forget(self, segment: _Segment) -> None:
+        self._own = None
+        try:
+            os.close(segment.fd)
+        except OSError:  # closing reports the write that failed, once more
+            return
+
+    def __del__(self) -> None:
+        if self._own is not None:  # nobody closed the ledger: let its segment be seen as finished
+            self._forget(self._own)
+
+    def _is_own(self, path: Path) -> bool:
+        own = self._own
+        return own is not None and own.path == path
+
+
+def _time_ordered_name() -> str:
+    return f"{time.time_ns() // 1_000_000:013d}-{os.getpid()}-{os.urandom(4).hex()}"
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _lock(fd: int) -> bool:
+    if sys.platform == "win32":  # an open file cannot be deleted there, which protects a live segment as well
+        return True
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _fsync_directory(directory: Path) -> None:
+    fd = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

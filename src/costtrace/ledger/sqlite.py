@@ -1,0 +1,200 @@
+"""SqliteLedger: one SQLite file, and beside it the spool that takes entries on the hot path."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import time
+import weakref
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from costtrace.entry import Entry
+from costtrace.errors import LedgerError, UnknownMessage
+from costtrace.ledger.background import BackgroundIngest
+from costtrace.ledger.database import Database
+from costtrace.ledger.ingest import Ingest, insert_rows
+from costtrace.ledger.protocol import EVERYTHING, LedgerHealth, Selection, check_groups, day_text
+from costtrace.ledger.rows import COLUMNS, from_row, to_record, to_row
+from costtrace.ledger.spool import Spool
+from costtrace.ledger.sums import grouped_totals
+from costtrace.messages import Message, Totals, fold
+from costtrace.times import to_micros
+
+_log: Final = logging.getLogger("costtrace")
+_SELECT: Final = (
+    f"SELECT seq, {', '.join(f'entries.{column}' for column in COLUMNS)}, price_basis.body, entries.body "  # noqa: S608 - our own column names
+    "FROM entries LEFT JOIN price_basis ON price_basis.id = entries.basis "
+)
+_PAGE: Final = 1000
+
+
+class SqliteLedger:
+    """An append-only ledger in one SQLite file (WAL), shared by any number of threads and processes.
+
+    `append` is one transaction. `spool` writes the entry to this process's segment in ``<file>-spool/`` and returns; a
+    background thread moves segments into the table, and so does every read before it reads. With `fsync` both also
+    survive a loss of power.
+    """
+
+    def __init__(self, path: Path, *, fsync: bool = False, busy_timeout_s: float = 5.0) -> None:
+        self.path = path
+        self._database = Database(path, synchronous="FULL" if fsync else "NORMAL", busy_timeout_s=busy_timeout_s)
+        self._spool = Spool(path.with_name(path.name + "-spool"), fsync=fsync)
+        self._ingest = Ingest(self._database, self._spool)
+        self._background = BackgroundIngest(self._ingest.run)
+        _live.add(self)
+
+    @property
+    def name(self) -> str:
+        """The path of the file."""
+        return str(self.path)
+
+    def append(self, entries: Iterable[Entry]) -> frozenset[str]:
+        """Store the entries in one transaction and answer the ids of those that were new."""
+        rows = [to_row(entry) for entry in entries]
+        if not rows:
+            return frozenset()
+        with self._database.writing() as connection:
+            last = _last_seq(connection)
+            insert_rows(connection, rows)
+            new = connection.execute("SELECT entry_id FROM entries WHERE seq > ?", (last,)).fetchall()
+        return frozenset(entry_id for (entry_id,) in new)
+
+    def spool(self, entry: Entry) -> None:
+        """Make the entry durable now; it is in the table after the next read, or a moment later."""
+        self._spool.write(to_record(to_row(entry)))
+        self._background.notice()
+
+    def message(self, message_uuid: str) -> Message:
+        """The message of that uuid; raises UnknownMessage."""
+        rows = self._read(_SELECT + "WHERE message_uuid = ?", (message_uuid,))
+        if not rows:
+            raise UnknownMessage(message_uuid, f"ledger {self.name!r}")
+        return fold(from_row(row[1:]) for row in rows)
+
+    def entries(
+        self, *, after: int = 0, limit: int | None = None, selection: Selection = EVERYTHING
+    ) -> Iterator[tuple[int, Entry]]:
+        """The entries behind a sequence number, page by page, so that a long walk holds no lock."""
+        left = limit
+        while left is None or left > 0:
+            page = _PAGE if left is None else min(_PAGE, left)
+            where, values = _where(selection)
+            rows = self._read(f"{_SELECT}WHERE seq > ? {where} ORDER BY seq LIMIT ?", (after, *values, page))
+            yield from ((row[0], from_row(row[1:])) for row in rows)
+            if len(rows) < page:
+                return
+            after = rows[-1][0]
+            left = None if left is None else left - len(rows)
+
+    def totals(self, by: Sequence[str] = (), selection: Selection = EVERYTHING) -> dict[tuple[str | None, ...], Totals]:
+        """The totals of each group, summed by SQLite in integers of 1e-12 and so exactly."""
+        fields = check_groups(by)
+        where, values = _where(selection)
+        self._catch_up()
+        with self._database.reading() as connection:
+            totals = grouped_totals(connection, fields, where, values)
+        if "day" not in fields:
+            return totals
+        day = fields.index("day")
+        return {(*key[:day], day_text(int(key[day] or 0)), *key[day + 1 :]): value for key, value in totals.items()}
+
+    def report_loss(self, count: int, reason: str) -> None:
+        """Remember that entries were lost."""
+        with self._database.writing() as connection:
+            values = (time.time_ns() // 1000, count, reason)
+            connection.execute("INSERT INTO losses (reported_us, entries, reason) VALUES (?, ?, ?)", values)
+
+    def flush(self) -> None:
+        """Bring every segment into the table; raises LedgerUnavailable or LedgerUnusable."""
+        self._ingest.run()
+
+    def health(self) -> LedgerHealth:
+        """How the file is doing; never raises."""
+        problem: str | None = None
+        entries = rejected = lost = 0
+        try:
+            self._ingest.run()
+        except LedgerError as error:
+            problem = str(error)
+        try:
+            with self._database.reading() as connection:
+                entries, rejected, lost = connection.execute(
+                    "SELECT (SELECT count(*) FROM entries), (SELECT count(*) FROM rejected),"
+                    " (SELECT coalesce(sum(entries), 0) FROM losses)"
+                ).fetchone()
+        except LedgerError as error:
+            return LedgerHealth(
+                name=self.name, entries=None, waiting=self._spool.waiting(), rejected=0, lost=0, problem=str(error)
+            )
+        waiting = self._spool.waiting() if problem else 0
+        return LedgerHealth(
+            name=self.name, entries=entries, waiting=waiting, rejected=rejected, lost=lost, problem=problem
+        )
+
+    def close(self) -> None:
+        """Move what was spooled into the table and let go of all files; what cannot be moved now stays in the spool."""
+        self._background.stop()
+        self._spool.close()
+        try:
+            self._ingest.run()
+        except LedgerError as error:
+            _log.warning("%s; what was spooled waits in %s", error, self._spool.directory)
+        self._database.close()
+
+    def after_fork(self) -> None:
+        """In a forked child: start with a segment, a connection and a thread of its own."""
+        self._database.after_fork()
+        self._spool.after_fork()
+        self._ingest.after_fork()
+        self._background = BackgroundIngest(self._ingest.run)
+
+    def _catch_up(self) -> None:
+        """Ingest before a read, so that a reader sees what was spooled; a store that cannot be written can be read."""
+        try:
+            self._ingest.run()
+        except LedgerError as error:
+            _log.warning("%s; entries that wait in the spool are not shown", error)
+
+    def _read(self, sql: str, values: tuple[Any, ...]) -> list[Any]:
+        self._catch_up()
+        with self._database.reading() as connection:
+            return connection.execute(sql, values).fetchall()
+
+
+def _where(selection: Selection) -> tuple[str, tuple[int, ...]]:
+    """The selection as SQL that continues a WHERE, with its values."""
+    where, values = "", []
+    if selection.since is not None:
+        where += " AND occurred_us >= ?"
+        values.append(to_micros(selection.since))
+    if selection.until is not None:
+        where += " AND occurred_us < ?"
+        values.append(to_micros(selection.until))
+    return where, tuple(values)
+
+
+def _last_seq(connection: Any) -> int:
+    last: int = connection.execute("SELECT coalesce(max(seq), 0) FROM entries").fetchone()[0]
+    return last
+
+
+_live: Final[weakref.WeakSet[SqliteLedger]] = weakref.WeakSet()
+
+
+def _at_exit() -> None:
+    for ledger in list(_live):
+        ledger.close()
+
+
+def _after_fork() -> None:
+    for ledger in list(_live):
+        ledger.after_fork()
+
+
+atexit.register(_at_exit)
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,220 @@
+"""Quote: the price of one usage at one moment, with its working.
+
+A quote never guesses. Where every billed unit has a rate the amount is exact; where an assumption was needed it is
+``estimated``; where a billed unit has no rate, or a request option selected none, it is ``partial`` and its amount is
+only what could be priced; where nothing could be priced there is no amount at all, and `reason` says why.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any, Final
+
+from costtrace.errors import InvalidValue
+from costtrace.money import ZERO, Money, amount_text, check_amount, parse_amount
+
+
+class QuoteStatus(StrEnum):
+    """How far a quote can be trusted."""
+
+    EXACT = "exact"
+    """Every billed unit was priced at a rate known to apply."""
+    PROVIDER_REPORTED = "provider_reported"
+    """The provider itself said what it charged."""
+    NOT_BILLED = "not_billed"
+    """Known to cost nothing: LangChain answered from its cache."""
+    ESTIMATED = "estimated"
+    """Priced, but an assumption was needed; `Quote.assumptions` names it."""
+    PARTIAL = "partial"
+    """A billed unit has no rate, or a request option selected none: the amount is not the whole cost."""
+    UNPRICED = "unpriced"
+    """No rates for this provider and model at that time."""
+    USAGE_MISSING = "usage_missing"
+    """The provider, or the client, reported no usage."""
+    INVALID_USAGE = "invalid_usage"
+    """The reported usage contradicts itself."""
+
+
+ACTUAL: Final = frozenset({QuoteStatus.EXACT, QuoteStatus.PROVIDER_REPORTED, QuoteStatus.NOT_BILLED})
+"""The statuses whose amount is money we know we owe."""
+
+_NO_CONTEXT: Final[Mapping[str, str]] = MappingProxyType({})
+
+
+def _no_context() -> Mapping[str, str]:
+    return _NO_CONTEXT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriceBasis:
+    """Where the rates of a quote come from. Shared by all quotes of one model, context and day."""
+
+    provider: str
+    """Provider whose price list was used, such as ``openai``."""
+    model: str
+    """Name of the model in that price list."""
+    rule: str
+    """How the model was found: ``exact name``, ``price list match``, ``own rates``."""
+    source: str
+    """Name of the price list: ``genai-prices`` or the rates file."""
+    version: str
+    """Version of the price list."""
+    data_hash: str
+    """SHA-256 (first 16 hex digits) of the price data."""
+    url: str | None = None
+    """The provider's own price page, where known."""
+    effective_from: date | None = None
+    """First UTC day on which these rates applied; None where the list does not say."""
+    context_used: Mapping[str, str] = field(default_factory=_no_context)
+    """Request options that selected a rate, such as ``service_tier: flex``."""
+    context_ignored: Mapping[str, str] = field(default_factory=_no_context)
+    """Request options for which the list holds no rate of its own."""
+
+    json_text: str = field(init=False, repr=False, compare=False)
+    """The basis as JSON, made once, because every entry of the day repeats it."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "json_text", json.dumps(self.to_dict(), separators=(",", ":")))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The basis as JSON objects; dates as ISO text."""
+        return {
+            "provider": self.provider,
+            "model": self.model,
+            "rule": self.rule,
+            "source": self.source,
+            "version": self.version,
+            "data_hash": self.data_hash,
+            "url": self.url,
+            "effective_from": self.effective_from and self.effective_from.isoformat(),
+            "context_used": dict(self.context_used),
+            "context_ignored": dict(self.context_ignored),
+        }
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> PriceBasis:
+        """The basis that `to_dict` wrote; keys of a later version are left aside."""
+        day = record.get("effective_from")
+        return cls(
+            provider=record["provider"],
+            model=record["model"],
+            rule=record["rule"],
+            source=record["source"],
+            version=record["version"],
+            data_hash=record["data_hash"],
+            url=record.get("url"),
+            effective_from=date.fromisoformat(day) if day else None,
+            context_used=MappingProxyType(dict(record.get("context_used") or {})),
+            context_ignored=MappingProxyType(dict(record.get("context_ignored") or {})),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class QuoteLine:
+    """One line of the working: quantity x rate / per = subtotal, exactly."""
+
+    bucket: str
+    """The usage bucket that was priced."""
+    quantity: int
+    rate: Decimal
+    """Price of `per` units, in the quote's currency."""
+    per: int
+    """Units that `rate` buys: 1,000,000 for token prices."""
+    subtotal: Decimal
+
+    def __str__(self) -> str:
+        return f"{self.quantity} {self.bucket} x {amount_text(self.rate)} / {self.per} = {amount_text(self.subtotal)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quote:
+    """The price of one usage, how it was found, and how far it can be trusted."""
+
+    status: QuoteStatus
+    amount: Decimal | None
+    """Sum of the lines, unrounded; None where nothing could be priced."""
+    currency: str = "USD"
+    lines: tuple[QuoteLine, ...] = ()
+    reason: str | None = None
+    """Why there is no amount, or why it is not the whole cost."""
+    assumptions: tuple[str, ...] = ()
+    """What had to be assumed, as ``name=value``."""
+    basis: PriceBasis | None = None
+    """None where no price list had a say."""
+
+    def __post_init__(self) -> None:
+        if self.amount is not None:
+            check_amount(self.amount, "quote.amount")
+        elif self.status in ACTUAL:
+            raise InvalidValue("quote.amount", None, f"an amount, since the status is {self.status.value!r}")
+        if self.status is QuoteStatus.NOT_BILLED and self.amount != ZERO:
+            raise InvalidValue("quote.amount", self.amount, "zero, since nothing was billed")
+
+    @property
+    def money(self) -> Money | None:
+        """The amount with its currency."""
+        return None if self.amount is None else Money(self.amount, self.currency)
+
+    @property
+    def is_actual(self) -> bool:
+        """Whether the amount is money we know we owe."""
+        return self.status in ACTUAL
+
+    def to_dict(self, *, with_basis: bool = True) -> dict[str, Any]:
+        """The quote as JSON objects; money as text."""
+        record: dict[str, Any] = {
+            "status": self.status.value,
+            "amount": None if self.amount is None else amount_text(self.amount),
+            "currency": self.currency,
+            "lines": [
+                {
+                    "bucket": line.bucket,
+                    "quantity": line.quantity,
+                    "rate": amount_text(line.rate),
+                    "per": line.per,
+                    "subtotal": amount_text(line.subtotal),
+                }
+                for line in self.lines
+            ],
+            "reason": self.reason,
+            "assumptions": list(self.assumptions),
+        }
+        if with_basis:
+            record["basis"] = self.basis and self.basis.to_dict()
+        return record
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any], basis: PriceBasis | None = None) -> Quote:
+        """The quote that `to_dict` wrote; `basis` where it was kept apart."""
+        amount = record["amount"]
+        if basis is None and record.get("basis"):
+            basis = PriceBasis.from_dict(record["basis"])
+        return cls(
+            status=QuoteStatus(record["status"]),
+            amount=None if amount is None else parse_amount(amount, "quote.amount"),
+            currency=record["currency"],
+            lines=tuple(
+                QuoteLine(
+                    line["bucket"],
+                    line["quantity"],
+                    parse_amount(line["rate"], "line.rate"),
+                    line["per"],
+                    parse_amount(line["subtotal"], "line.subtotal"),
+                )
+                for line in record["lines"]
+            ),
+            reason=record.get("reason"),
+            assumptions=tuple(record.get("assumptions") or ()),
+            basis=basis,
+        )
+
+
+def no_quote(status: QuoteStatus, reason: str, basis: PriceBasis | None = None) -> Quote:
+    """A quote without an amount."""
+    return Quote(status=status, amount=None, reason=reason, basis=basis)

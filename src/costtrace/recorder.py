@@ -1,0 +1,265 @@
+"""Recorder: the one writer. It quotes, stores and shows; and whatever goes wrong in it stays in it.
+
+Order of work for each call: usage, quote, ledger, span. The ledger comes before anything that could fail or be sampled
+away. An entry the ledger cannot take now waits in memory, bounded, and is written before the next one that succeeds.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+from opentelemetry.trace import Span, TracerProvider
+
+from costtrace.context import Context
+from costtrace.entry import Entry, Kind
+from costtrace.errors import LedgerError
+from costtrace.ledger import Ledger, LedgerHealth
+from costtrace.pricing import Catalog, QuoteStatus
+from costtrace.quote import Quote, no_quote
+from costtrace.times import from_micros
+from costtrace.tracing import Tracing, span_ref
+from costtrace.usage import Usage
+
+_log: Final = logging.getLogger("costtrace")
+_RETRY_S: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelCall:
+    """One model call as a source saw it, from its start to its end."""
+
+    run_id: str
+    message_uuid: str
+    context: Context
+    status: str
+    start_us: int
+    """Microseconds since 1970, UTC."""
+    duration_us: int | None
+    provider: str | None
+    model: str | None
+    """As served."""
+    requested_model: str | None
+    service_tier: str | None
+    """As served; as requested where the answer does not say."""
+    usage: Usage | None
+    refused: bool = False
+    """Whether the provider turned the call down, so that nothing was bought."""
+    error: str | None = None
+    span: Span | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    """How recording is going in this process."""
+
+    recorded: int
+    """Entries handed to the ledger and accepted."""
+    buffered: int
+    """Entries that wait in memory for the ledger to come back."""
+    lost: int
+    """Entries that found the buffer full."""
+    faults: int
+    """Faults of our own that were kept from the application."""
+    unpriced: Mapping[str, int]
+    """Calls without a price, by ``provider/model``."""
+    problem: str | None
+    """What the ledger said last time it refused."""
+    ledger: LedgerHealth
+
+
+class Recorder:
+    """Turns what sources report into entries of one ledger. Safe to use from many threads; never raises into them.
+
+    `catalog` is the default one (bundled list prices) unless given; `buffer` is how many entries wait in memory while
+    the ledger cannot take them.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        *,
+        catalog: Catalog | None = None,
+        clock: Callable[[], int] = time.time_ns,
+        tracer_provider: TracerProvider | None = None,
+        buffer: int = 10_000,
+    ) -> None:
+        self.ledger = ledger
+        self.catalog = Catalog.default() if catalog is None else catalog
+        self.clock = clock
+        """Nanoseconds since 1970."""
+        self.tracing = Tracing(tracer_provider)
+        self._lock = threading.Lock()
+        self._buffer: deque[Entry] = deque()
+        self._capacity = buffer
+        self._retry_at = 0.0
+        self._recorded = 0
+        self._lost = 0
+        self._unreported = 0
+        self._faults = 0
+        self._problem: str | None = None
+        self._unpriced: dict[str, int] = {}
+        _live.add(self)
+
+    def record_call(self, call: ModelCall) -> Entry:
+        """Price the call, store it, show it. The entry is durable, or buffered, when this returns."""
+        moment = from_micros(call.start_us)
+        quote = None if call.refused else self._quote(call, moment)
+        money = None if quote is None else quote.money
+        actual = quote is not None and quote.is_actual
+        entry = Entry(
+            entry_id=f"llm/{call.run_id}/{call.start_us}",
+            message_uuid=call.message_uuid,
+            kind=Kind.LLM,
+            status=call.status,
+            occurred_at=moment,
+            recorded_at=from_micros(self.clock() // 1000),
+            duration_us=call.duration_us,
+            provider=call.provider,
+            model=call.model,
+            requested_model=call.requested_model,
+            source_id=call.run_id,
+            usage=call.usage,
+            quote=quote,
+            cost=money if actual else None,
+            estimate=None if actual else money,
+            context=call.context,
+            span=span_ref(call.span),
+            error=call.error,
+            details=call.details,
+        )
+        self.record(entry)
+        if quote is not None and quote.amount is None:
+            self._count_unpriced(call, quote)
+        if call.span is not None:
+            self.tracing.end_call(call.span, entry)
+        return entry
+
+    def record(self, entry: Entry) -> None:
+        """Store one entry; it is durable, or waits in memory, when this returns. Never raises for a broken store."""
+        if self._buffer and not self._drain():
+            self._keep(entry)
+            return
+        try:
+            self.ledger.spool(entry)
+        except LedgerError as error:
+            self._refused(error)
+            self._keep(entry)
+        else:
+            with self._lock:
+                self._recorded += 1
+
+    def fault(self, doing: str) -> None:
+        """Log and count a fault of our own; to be called where the exception was caught."""
+        self._faults += 1
+        if self._faults == 1:
+            _log.exception("costtrace failed while %s; the application is not affected", doing)
+        else:
+            _log.debug("costtrace failed again while %s", doing, exc_info=True)
+
+    def flush(self) -> Health:
+        """Try to store everything that waits, and say how it went."""
+        self._retry_at = 0.0
+        if self._buffer:
+            self._drain()
+        try:
+            self.ledger.flush()
+        except LedgerError as error:
+            self._refused(error)
+        return self.health()
+
+    def health(self) -> Health:
+        """How recording is going."""
+        return Health(
+            recorded=self._recorded,
+            buffered=len(self._buffer),
+            lost=self._lost,
+            faults=self._faults,
+            unpriced=dict(self._unpriced),
+            problem=self._problem,
+            ledger=self.ledger.health(),
+        )
+
+    def close(self) -> None:
+        """Store what waits and close the ledger."""
+        self.flush()
+        self.ledger.close()
+
+    def _quote(self, call: ModelCall, at: datetime) -> Quote:
+        """The catalog's answer; a catalog that fails must not cost us the entry."""
+        try:
+            return self.catalog.quote(
+                provider=call.provider, model=call.model, usage=call.usage, service_tier=call.service_tier, at=at
+            )
+        except Exception:  # noqa: BLE001 - whatever a price list raises, the usage has to be kept
+            self.fault("pricing a call")
+            return no_quote(QuoteStatus.UNPRICED, "the price catalog failed on this call; see the log")
+
+    def _drain(self) -> bool:
+        """Write the buffer, oldest first; whether it is empty now. Tries at most once a second."""
+        with self._lock:
+            if time.monotonic() < self._retry_at:
+                return False
+            while self._buffer:
+                try:
+                    self.ledger.spool(self._buffer[0])
+                except LedgerError as error:
+                    self._refused(error)
+                    return False
+                self._buffer.popleft()
+                self._recorded += 1
+            self._report_loss()
+            self._problem = None
+            _log.info("costtrace: the ledger takes entries again")
+            return True
+
+    def _refused(self, error: LedgerError) -> None:
+        self._retry_at = time.monotonic() + _RETRY_S
+        if self._problem is None:
+            _log.error("%s; entries wait in memory", error)
+        self._problem = str(error)
+
+    def _keep(self, entry: Entry) -> None:
+        with self._lock:
+            if len(self._buffer) < self._capacity:
+                self._buffer.append(entry)
+                return
+            self._lost += 1
+            self._unreported += 1
+        if self._lost == 1:
+            _log.error("costtrace: the buffer of %d entries is full; entries are lost from now on", self._capacity)
+
+    def _report_loss(self) -> None:
+        if self._unreported:
+            try:
+                self.ledger.report_loss(self._unreported, self._problem or "the ledger refused entries")
+                self._unreported = 0
+            except LedgerError as error:
+                self._refused(error)
+
+    def _count_unpriced(self, call: ModelCall, quote: Quote) -> None:
+        pair = f"{call.provider}/{call.model}"
+        if quote.status is QuoteStatus.UNPRICED and pair not in self._unpriced:
+            _log.warning("%s; its calls are recorded without a cost", quote.reason)
+        self._unpriced[pair] = self._unpriced.get(pair, 0) + 1
+
+
+_live: Final[weakref.WeakSet[Recorder]] = weakref.WeakSet()
+
+
+def _at_exit() -> None:
+    for recorder in list(_live):
+        if recorder.flush().buffered:
+            _log.error("costtrace: %d entries could not be stored before the process ended", recorder.health().buffered)
+
+
+atexit.register(_at_exit)

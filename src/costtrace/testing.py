@@ -1,0 +1,96 @@
+"""Stand-ins of our own making for tests of applications: a ledger that keeps its entries in memory."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+
+from costtrace.entry import Entry
+from costtrace.errors import UnknownMessage
+from costtrace.ledger.protocol import EVERYTHING, LedgerHealth, Selection, check_groups
+from costtrace.messages import Message, Totals, fold, totals_of
+
+__all__ = ["MemoryLedger"]
+
+
+class MemoryLedger:
+    """A ledger in a dict: the same promises as any other, but for outliving the process."""
+
+    name = "memory"
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._entries: dict[str, Entry] = {}
+        self._lost = 0
+
+    def append(self, entries: Iterable[Entry]) -> frozenset[str]:
+        """Keep the entries and answer the ids of those that were new."""
+        with self._lock:
+            new = {entry.entry_id: entry for entry in reversed(list(entries)) if entry.entry_id not in self._entries}
+            self._entries.update(reversed(new.items()))
+        return frozenset(new)
+
+    def spool(self, entry: Entry) -> None:
+        """Keep the entry."""
+        self.append((entry,))
+
+    def message(self, message_uuid: str) -> Message:
+        """The message of that uuid; raises UnknownMessage."""
+        found = [entry for entry in self._snapshot() if entry.message_uuid == message_uuid]
+        if not found:
+            raise UnknownMessage(message_uuid, "memory")
+        return fold(found)
+
+    def entries(
+        self, *, after: int = 0, limit: int | None = None, selection: Selection = EVERYTHING
+    ) -> Iterator[tuple[int, Entry]]:
+        """The entries in the order they came."""
+        found = [pair for pair in enumerate(self._snapshot(), 1) if pair[0] > after and _selected(pair[1], selection)]
+        return iter(found if limit is None else found[:limit])
+
+    def totals(self, by: Sequence[str] = (), selection: Selection = EVERYTHING) -> dict[tuple[str | None, ...], Totals]:
+        """The totals of each group."""
+        fields = check_groups(by)
+        totals: dict[tuple[str | None, ...], Totals] = {}
+        for entry in self._snapshot():
+            if _selected(entry, selection):
+                key = tuple(_value(entry, field) for field in fields)
+                totals[key] = totals.get(key, Totals()).plus(totals_of(entry))
+        return totals
+
+    def report_loss(self, count: int, reason: str) -> None:  # noqa: ARG002 - the reason is for stores that people read
+        """Count entries that were lost."""
+        self._lost += count
+
+    def flush(self) -> None:
+        """Nothing waits."""
+
+    def health(self) -> LedgerHealth:
+        """Always well."""
+        return LedgerHealth(
+            name=self.name, entries=len(self._entries), waiting=0, rejected=0, lost=self._lost, problem=None
+        )
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+    def _snapshot(self) -> list[Entry]:
+        with self._lock:
+            return list(self._entries.values())
+
+
+def _selected(entry: Entry, selection: Selection) -> bool:
+    return (selection.since is None or entry.occurred_at >= selection.since) and (
+        selection.until is None or entry.occurred_at < selection.until
+    )
+
+
+def _value(entry: Entry, field: str) -> str | None:
+    if field == "day":
+        return entry.occurred_at.date().isoformat()
+    if field == "cost_status":
+        return entry.cost_status
+    if field in ("kind", "message_uuid", "model", "provider"):
+        return str(getattr(entry, field)) if getattr(entry, field) is not None else None
+    value: str | None = getattr(entry.context, field)
+    return value

@@ -1,0 +1,285 @@
+"""Usage: what one call consumed, in disjoint buckets, beside the provider's untouched numbers.
+
+LangChain's ``usage_metadata`` promises one thing that holds: ``input_tokens`` and ``output_tokens`` are inclusive
+totals. Its detail keys are not to be trusted by name: they are renamed by service tier (``flex_cache_read``), moved
+(``cache_creation: 0`` beside ``ephemeral_5m_input_tokens: 5003``) and overlap (``flex`` is input less cache reads but
+still holds cache writes). So the totals are split by the details we know, the rest of a total is plain input or output,
+and a detail we do not know is kept beside the usage without being subtracted from anything.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final
+
+from costtrace.errors import InvalidValue
+
+DIRECTIONS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "input": "input",
+        "input_audio": "input",
+        "input_image": "input",
+        "input_video": "input",
+        "cache_read": "input",
+        "cache_read_audio": "input",
+        "cache_write": "input",
+        "cache_write_5m": "input",
+        "cache_write_1h": "input",
+        "output": "output",
+        "output_audio": "output",
+        "output_image": "output",
+    }
+)
+"""The token buckets and the total each is part of. A bucket outside this table (a tool call, a request, an SMS segment)
+counts something that is not a token."""
+
+FLAG_INCONSISTENT: Final = "inconsistent_details"
+"""The details add up to more than their total; the total stands and the details are cut to fit it."""
+FLAG_TOTAL_MISMATCH: Final = "total_mismatch"
+"""The provider's own total is not input + output."""
+FLAG_INCOMPLETE: Final = "usage_incomplete"
+"""The provider bills more for this call than it reports, or the answer broke off before the last count."""
+FLAG_OVERLAP: Final = "overlap_unknown"
+"""Both audio and cached input are reported; how many of the audio tokens were cached is not."""
+FLAG_CACHE_HIT: Final = "llm_cache_hit"
+"""LangChain answered from its own cache: nothing was bought, so nothing stands in the buckets."""
+
+_TIER_PREFIXES: Final = ("", "flex_", "priority_")
+_INPUT_DETAILS: Final = {
+    prefix + key: bucket
+    for prefix in _TIER_PREFIXES
+    for key, bucket in {
+        "cache_read": "cache_read",
+        "cache_creation": "cache_write",
+        "ephemeral_5m_input_tokens": "cache_write_5m",
+        "ephemeral_1h_input_tokens": "cache_write_1h",
+        "audio": "input_audio",
+        "image": "input_image",
+        "video": "input_video",
+    }.items()
+}
+_OUTPUT_DETAILS: Final = {
+    prefix + key: bucket
+    for prefix in _TIER_PREFIXES
+    for key, bucket in {"reasoning": "reasoning", "audio": "output_audio", "image": "output_image"}.items()
+}
+_NO_COUNTS: Final[Mapping[str, int]] = MappingProxyType({})
+_MAX_COUNT: Final = 2**53
+_encode: Final = json.JSONEncoder(separators=(",", ":"), default=str, allow_nan=False).encode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What one call consumed. Buckets are disjoint: no token is counted in two of them."""
+
+    buckets: Mapping[str, int]
+    """Counts by bucket name, zero counts left out. Names in `DIRECTIONS` count tokens."""
+    reasoning_tokens: int = 0
+    """How many of the output tokens were reasoning; already inside ``output``, never added to it."""
+    raw_json: str = "{}"
+    """The provider's own numbers, untouched, as JSON text: ``usage_metadata`` and, where it came, ``token_usage``."""
+    flags: tuple[str, ...] = ()
+    """What a reader must know about these numbers; the FLAG_ names of this module."""
+    problem: str | None = None
+    """Why the provider's numbers could not be understood; then there are no buckets."""
+
+    def __post_init__(self) -> None:
+        for bucket, count in self.buckets.items():
+            check_count(count, f"usage.{bucket}")
+        check_count(self.reasoning_tokens, "usage.reasoning_tokens")
+        if type(self.buckets) is not MappingProxyType:
+            object.__setattr__(self, "buckets", MappingProxyType({b: n for b, n in self.buckets.items() if n}))
+
+    @property
+    def input_tokens(self) -> int:
+        """All input tokens, cached and written ones included."""
+        return self._sum("input")
+
+    @property
+    def output_tokens(self) -> int:
+        """All output tokens, reasoning included."""
+        return self._sum("output")
+
+    @property
+    def raw(self) -> dict[str, Any]:
+        """The provider's own numbers, parsed anew at each call."""
+        parsed: dict[str, Any] = json.loads(self.raw_json)
+        return parsed
+
+    def to_dict(self) -> dict[str, Any]:
+        """The usage as JSON objects."""
+        return {
+            "buckets": dict(self.buckets),
+            "reasoning_tokens": self.reasoning_tokens,
+            "flags": list(self.flags),
+            "problem": self.problem,
+            "raw": self.raw,
+        }
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Usage:
+        """The usage that `to_dict` wrote."""
+        return cls(
+            buckets=record["buckets"],
+            reasoning_tokens=record["reasoning_tokens"],
+            flags=tuple(record["flags"]),
+            problem=record["problem"],
+            raw_json=_raw_text(record["raw"]),
+        )
+
+    def _sum(self, direction: str) -> int:
+        return sum(count for bucket, count in self.buckets.items() if DIRECTIONS.get(bucket) == direction)
+
+
+def check_count(count: object, field: str) -> int:
+    """The count itself when it is a whole number from 0 to 2**53; otherwise InvalidValue naming the field."""
+    if type(count) is not int or not 0 <= count <= _MAX_COUNT:
+        raise InvalidValue(field, count, "a whole number of zero or more")
+    return count
+
+
+def _raw_text(raw: Mapping[str, Any]) -> str:
+    try:
+        return _encode(raw)
+    except ValueError:  # NaN or infinity, which JSON cannot write: keep what it looked like
+        return _encode({"unreadable": repr(raw)})
+
+
+def usage_from_metadata(
+    usage_metadata: Mapping[str, Any], token_usage: Mapping[str, Any] | None = None, *, incomplete: bool = False
+) -> Usage:
+    """The Usage of one call as LangChain reports it.
+
+    `usage_metadata` is LangChain's own record (``input_tokens``, ``output_tokens``, details); `token_usage` the
+    provider's raw one, kept beside it and read only for what LangChain leaves out. Never raises for odd numbers: they
+    come back as a Usage whose `problem` names the field and the value.
+    """
+    raw = {"usage_metadata": usage_metadata, "token_usage": token_usage}
+    raw_json = _raw_text(raw if token_usage else {"usage_metadata": usage_metadata})
+    if usage_metadata.get("total_cost", 1) == 0:
+        return Usage(buckets=_NO_COUNTS, raw_json=raw_json, flags=(FLAG_CACHE_HIT,))
+    try:
+        return _split(_billed_iterations(usage_metadata, token_usage), raw_json, incomplete=incomplete)
+    except InvalidValue as error:
+        return Usage(buckets=_NO_COUNTS, raw_json=raw_json, problem=str(error))
+
+
+def usage_from_token_usage(token_usage: Mapping[str, Any]) -> Usage | None:
+    """The Usage of a provider's raw record where LangChain made no ``usage_metadata`` of it (text completions).
+
+    Knows OpenAI's ``prompt_tokens``/``completion_tokens`` (inclusive) and Anthropic's ``input_tokens`` beside
+    ``cache_read_input_tokens`` (exclusive). None where the record holds neither.
+    """
+    metadata = _metadata_from_raw(token_usage)
+    return None if metadata is None else usage_from_metadata(metadata, token_usage)
+
+
+def _split(metadata: Mapping[str, Any], raw_json: str, *, incomplete: bool) -> Usage:
+    total_input, total_output = _count(metadata, "input_tokens"), _count(metadata, "output_tokens")
+    flags = [FLAG_INCOMPLETE] if incomplete else []
+    if metadata.get("total_tokens", total_input + total_output) != total_input + total_output:
+        flags.append(FLAG_TOTAL_MISMATCH)
+
+    details = _known_details(metadata.get("input_token_details"), _INPUT_DETAILS)
+    if "cache_write" in details:  # Anthropic's total of writes stands beside its split by TTL
+        by_ttl = details.get("cache_write_5m", 0) + details.get("cache_write_1h", 0)
+        details["cache_write"] = max(details["cache_write"] - by_ttl, 0)
+    if "input_audio" in details and "cache_read" in details:
+        flags.append(FLAG_OVERLAP)
+    buckets = _partition("input", total_input, details, flags)
+
+    details = _known_details(metadata.get("output_token_details"), _OUTPUT_DETAILS)
+    reasoning = details.pop("reasoning", 0)
+    if reasoning > total_output:
+        flags.append(FLAG_INCONSISTENT)
+        reasoning = total_output
+    buckets.update(_partition("output", total_output, details, flags))
+    return Usage(
+        buckets=MappingProxyType(buckets),
+        reasoning_tokens=reasoning,
+        raw_json=raw_json,
+        flags=tuple(dict.fromkeys(flags)),
+    )
+
+
+def _known_details(details: Mapping[str, Any] | None, names: Mapping[str, str]) -> dict[str, int]:
+    known: dict[str, int] = {}
+    for key, count in (details or {}).items():
+        if count and (bucket := names.get(key)):
+            known[bucket] = max(check_count(count, f"usage_metadata details.{key}"), known.get(bucket, 0))
+    return known
+
+
+def _partition(plain: str, total: int, details: Mapping[str, int], flags: list[str]) -> dict[str, int]:
+    """Split a total into its details and the plain rest; details that exceed it are cut, in the order they come."""
+    buckets: dict[str, int] = {}
+    rest = total
+    for bucket, count in details.items():
+        if count > rest:
+            flags.append(FLAG_INCONSISTENT)
+        if taken := min(count, rest):
+            buckets[bucket] = taken
+            rest -= taken
+    if rest:
+        buckets[plain] = rest
+    return buckets
+
+
+def _count(record: Mapping[str, Any], key: str) -> int:
+    return check_count(record.get(key), f"usage_metadata.{key}")
+
+
+def _billed_iterations(metadata: Mapping[str, Any], token_usage: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """The sum of ``usage.iterations`` where Anthropic gives them: a compaction is billed there and nowhere else."""
+    iterations = (token_usage or {}).get("iterations")
+    if not iterations:
+        return metadata
+    parts = [part for part in map(_metadata_from_raw, iterations) if part is not None]
+    summed: dict[str, Any] = {
+        key: sum(_count(part, key) for part in parts) for key in ("input_tokens", "output_tokens")
+    }
+    summed["input_token_details"] = {
+        key: sum(part["input_token_details"].get(key) or 0 for part in parts) for key in _ANTHROPIC_DETAILS
+    }
+    summed["output_token_details"] = metadata.get("output_token_details")
+    return summed
+
+
+_ANTHROPIC_DETAILS: Final = (
+    "cache_read",
+    "cache_creation",
+    "ephemeral_5m_input_tokens",
+    "ephemeral_1h_input_tokens",
+)
+
+
+def _metadata_from_raw(raw: Mapping[str, Any]) -> dict[str, Any] | None:
+    if raw.get("prompt_tokens") is not None:
+        prompt = raw.get("prompt_tokens_details") or {}
+        completion = raw.get("completion_tokens_details") or {}
+        return {
+            "input_tokens": raw["prompt_tokens"],
+            "output_tokens": raw.get("completion_tokens", 0),
+            "input_token_details": {"cache_read": prompt.get("cached_tokens"), "audio": prompt.get("audio_tokens")},
+            "output_token_details": {
+                "reasoning": completion.get("reasoning_tokens"),
+                "audio": completion.get("audio_tokens"),
+            },
+        }
+    if raw.get("input_tokens") is None or "output_tokens" not in raw:
+        return None
+    read, written = raw.get("cache_read_input_tokens") or 0, raw.get("cache_creation_input_tokens") or 0
+    by_ttl = raw.get("cache_creation") or {}
+    return {
+        "input_tokens": raw["input_tokens"] + read + written,
+        "output_tokens": raw["output_tokens"],
+        "input_token_details": {
+            "cache_read": read,
+            "cache_creation": written,
+            "ephemeral_5m_input_tokens": by_ttl.get("ephemeral_5m_input_tokens"),
+            "ephemeral_1h_input_tokens": by_ttl.get("ephemeral_1h_input_tokens"),
+        },
+    }
