@@ -63,7 +63,9 @@ def parse_amount(text: object, field: str) -> Decimal:
 
 def amount_text(amount: Decimal) -> str:
     """The shortest plain decimal that is exactly this amount: ``0.003125``, never ``3.125E-3`` or ``0.0031250``."""
-    text = format(amount, "f")
+    text = str(amount)
+    if "E" in text:
+        text = format(amount, "f")
     if "." in text:
         text = text.rstrip("0").rstrip(".")
     return "0" if text == "-0" else text

@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from costtrace.errors import InvalidValue
-from costtrace.money import ZERO, Money, amount_text, check_amount, parse_amount
+from costtrace.money import EXACT, ZERO, Money, amount_text, check_amount, parse_amount
 
 
 class QuoteStatus(StrEnum):
@@ -113,6 +113,21 @@ class PriceBasis:
             context_used=MappingProxyType(dict(record.get("context_used") or {})),
             context_ignored=MappingProxyType(dict(record.get("context_ignored") or {})),
         )
+
+
+_SHIFTS: Final[Mapping[int, int]] = MappingProxyType({1: 0, 1_000: -3, 1_000_000: -6})
+
+
+def unit_price(price: Decimal, per: int) -> Decimal:
+    """What one unit costs, exactly, when `per` units (1, 1,000 or 1,000,000) cost that price."""
+    if per not in _SHIFTS:
+        raise InvalidValue("rate.per", per, "1, 1000 or 1000000")
+    return price.scaleb(_SHIFTS[per], EXACT)
+
+
+def subtotal(quantity: int, rate: Decimal, per: int) -> Decimal:
+    """What a quantity costs, exactly."""
+    return EXACT.multiply(unit_price(rate, per), quantity)
 
 
 @dataclass(frozen=True, slots=True)

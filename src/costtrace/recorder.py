@@ -33,9 +33,9 @@ _log: Final = logging.getLogger("costtrace")
 _RETRY_S: Final = 1.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class ModelCall:
-    """One model call as a source saw it, from its start to its end."""
+    """One model call as a source saw it, from its start to its end. Made for `Recorder.record_call` and not kept."""
 
     run_id: str
     message_uuid: str

@@ -8,7 +8,8 @@ from typing import Final
 from costtrace.errors import InvalidValue
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
+_DAY_S: Final = 86_400
+_SECOND_US: Final = 1_000_000
 
 
 def utc(moment: object, field: str) -> datetime:
@@ -20,7 +21,8 @@ def utc(moment: object, field: str) -> datetime:
 
 def to_micros(moment: datetime) -> int:
     """Whole microseconds since 1970, exactly."""
-    return (moment - EPOCH) // _MICROSECOND
+    since = moment - EPOCH
+    return (since.days * _DAY_S + since.seconds) * _SECOND_US + since.microseconds
 
 
 def from_micros(micros: int) -> datetime:

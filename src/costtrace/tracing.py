@@ -38,10 +38,13 @@ class Tracing:
     """Starts and ends the spans of recorded calls."""
 
     def __init__(self, tracer_provider: TracerProvider | None = None) -> None:
+        self._provider = tracer_provider
         self._tracer = trace.get_tracer("costtrace", version("langchain-costtrace"), tracer_provider)
 
     def start_call(self, *, provider: str | None, model: str | None, message_uuid: str, start_ns: int) -> Span | None:
         """A span for a model call, below whatever span is current; None where nobody records it."""
+        if self._provider is None and isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
+            return None  # no SDK in this process: a span would be shown to nobody
         name = f"chat {model}" if model else "chat"
         attributes = {"gen_ai.operation.name": "chat", "costtrace.message_uuid": message_uuid}
         if provider:

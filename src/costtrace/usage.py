@@ -9,13 +9,13 @@ and a detail we do not know is kept beside the usage without being subtracted fr
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
 
 from costtrace.errors import InvalidValue
+from costtrace.jsontext import decode, encode
 
 DIRECTIONS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -44,6 +44,8 @@ FLAG_INCOMPLETE: Final = "usage_incomplete"
 """The provider bills more for this call than it reports, or the answer broke off before the last count."""
 FLAG_OVERLAP: Final = "overlap_unknown"
 """Both audio and cached input are reported; how many of the audio tokens were cached is not."""
+FLAG_TOOL_FEES: Final = "tool_fees_uncounted"
+"""The provider ran tools of its own (web search, code execution) that it bills beside the tokens."""
 FLAG_CACHE_HIT: Final = "llm_cache_hit"
 """LangChain answered from its own cache: nothing was bought, so nothing stands in the buckets."""
 
@@ -68,7 +70,7 @@ _OUTPUT_DETAILS: Final = {
 }
 _NO_COUNTS: Final[Mapping[str, int]] = MappingProxyType({})
 _MAX_COUNT: Final = 2**53
-_encode: Final = json.JSONEncoder(separators=(",", ":"), default=str, allow_nan=False).encode
+_MAX_RAW: Final = 65_536
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +79,10 @@ class Usage:
 
     buckets: Mapping[str, int]
     """Counts by bucket name, zero counts left out. Names in `DIRECTIONS` count tokens."""
+    input_tokens: int = field(init=False)
+    """All input tokens, cached and written ones included."""
+    output_tokens: int = field(init=False)
+    """All output tokens, reasoning included."""
     reasoning_tokens: int = 0
     """How many of the output tokens were reasoning; already inside ``output``, never added to it."""
     raw_json: str = "{}"
@@ -87,26 +93,26 @@ class Usage:
     """Why the provider's numbers could not be understood; then there are no buckets."""
 
     def __post_init__(self) -> None:
+        buckets: dict[str, int] = {}
+        tokens = {"input": 0, "output": 0}
         for bucket, count in self.buckets.items():
-            check_count(count, f"usage.{bucket}")
+            if not bucket.isidentifier():
+                raise InvalidValue("usage.buckets", bucket, "names made of letters, digits and underscores")
+            if type(count) is not int or not 0 <= count <= _MAX_COUNT:
+                check_count(count, f"usage.{bucket}")
+            if count:
+                buckets[bucket] = count
+                if bucket in DIRECTIONS:
+                    tokens[DIRECTIONS[bucket]] += count
         check_count(self.reasoning_tokens, "usage.reasoning_tokens")
-        if type(self.buckets) is not MappingProxyType:
-            object.__setattr__(self, "buckets", MappingProxyType({b: n for b, n in self.buckets.items() if n}))
-
-    @property
-    def input_tokens(self) -> int:
-        """All input tokens, cached and written ones included."""
-        return self._sum("input")
-
-    @property
-    def output_tokens(self) -> int:
-        """All output tokens, reasoning included."""
-        return self._sum("output")
+        object.__setattr__(self, "buckets", MappingProxyType(buckets))
+        object.__setattr__(self, "input_tokens", tokens["input"])
+        object.__setattr__(self, "output_tokens", tokens["output"])
 
     @property
     def raw(self) -> dict[str, Any]:
         """The provider's own numbers, parsed anew at each call."""
-        parsed: dict[str, Any] = json.loads(self.raw_json)
+        parsed: dict[str, Any] = decode(self.raw_json)
         return parsed
 
     def to_dict(self) -> dict[str, Any]:
@@ -130,9 +136,6 @@ class Usage:
             raw_json=_raw_text(record["raw"]),
         )
 
-    def _sum(self, direction: str) -> int:
-        return sum(count for bucket, count in self.buckets.items() if DIRECTIONS.get(bucket) == direction)
-
 
 def check_count(count: object, field: str) -> int:
     """The count itself when it is a whole number from 0 to 2**53; otherwise InvalidValue naming the field."""
@@ -143,9 +146,10 @@ def check_count(count: object, field: str) -> int:
 
 def _raw_text(raw: Mapping[str, Any]) -> str:
     try:
-        return _encode(raw)
-    except ValueError:  # NaN or infinity, which JSON cannot write: keep what it looked like
-        return _encode({"unreadable": repr(raw)})
+        text = encode(raw)
+    except (TypeError, ValueError) as error:  # NaN, infinity or odd keys, which JSON cannot write
+        return encode({"unreadable": str(error)})
+    return text if len(text) <= _MAX_RAW else encode({"unreadable": f"{len(text)} characters"})
 
 
 def usage_from_metadata(
@@ -157,24 +161,42 @@ def usage_from_metadata(
     provider's raw one, kept beside it and read only for what LangChain leaves out. Never raises for odd numbers: they
     come back as a Usage whose `problem` names the field and the value.
     """
-    raw = {"usage_metadata": usage_metadata, "token_usage": token_usage}
-    raw_json = _raw_text(raw if token_usage else {"usage_metadata": usage_metadata})
+    raw = (
+        {"usage_metadata": usage_metadata, "token_usage": token_usage}
+        if token_usage
+        else {"usage_metadata": usage_metadata}
+    )
     if usage_metadata.get("total_cost", 1) == 0:
-        return Usage(buckets=_NO_COUNTS, raw_json=raw_json, flags=(FLAG_CACHE_HIT,))
-    try:
-        return _split(_billed_iterations(usage_metadata, token_usage), raw_json, incomplete=incomplete)
-    except InvalidValue as error:
-        return Usage(buckets=_NO_COUNTS, raw_json=raw_json, problem=str(error))
+        return Usage(buckets=_NO_COUNTS, raw_json=_raw_text(raw), flags=(FLAG_CACHE_HIT,))
+    return _understood(usage_metadata, token_usage, raw, incomplete=incomplete)
 
 
 def usage_from_token_usage(token_usage: Mapping[str, Any]) -> Usage | None:
     """The Usage of a provider's raw record where LangChain made no ``usage_metadata`` of it (text completions).
 
-    Knows OpenAI's ``prompt_tokens``/``completion_tokens`` (inclusive) and Anthropic's ``input_tokens`` beside
-    ``cache_read_input_tokens`` (exclusive). None where the record holds neither.
+    Knows OpenAI's two records (inclusive: ``prompt_tokens``; ``input_tokens`` with ``input_tokens_details``) and
+    Anthropic's ``input_tokens`` beside ``cache_read_input_tokens`` (exclusive). None where the record holds neither.
     """
-    metadata = _metadata_from_raw(token_usage)
-    return None if metadata is None else usage_from_metadata(metadata, token_usage)
+    raw = {"token_usage": token_usage}
+    try:
+        metadata = _metadata_from_raw(token_usage)
+    except InvalidValue as error:
+        return Usage(buckets=_NO_COUNTS, raw_json=_raw_text(raw), problem=str(error))
+    return None if metadata is None else _understood(metadata, token_usage, raw)
+
+
+def _understood(
+    metadata: Mapping[str, Any],
+    token_usage: Mapping[str, Any] | None,
+    raw: Mapping[str, Any],
+    *,
+    incomplete: bool = False,
+) -> Usage:
+    raw_json = _raw_text(raw)
+    try:
+        return _split(_billed_iterations(metadata, token_usage), raw_json, incomplete=incomplete)
+    except InvalidValue as error:
+        return Usage(buckets=_NO_COUNTS, raw_json=raw_json, problem=str(error))
 
 
 def _split(metadata: Mapping[str, Any], raw_json: str, *, incomplete: bool) -> Usage:
@@ -198,16 +220,20 @@ def _split(metadata: Mapping[str, Any], raw_json: str, *, incomplete: bool) -> U
         reasoning = total_output
     buckets.update(_partition("output", total_output, details, flags))
     return Usage(
-        buckets=MappingProxyType(buckets),
+        buckets=buckets,
         reasoning_tokens=reasoning,
         raw_json=raw_json,
         flags=tuple(dict.fromkeys(flags)),
     )
 
 
-def _known_details(details: Mapping[str, Any] | None, names: Mapping[str, str]) -> dict[str, int]:
+def _known_details(details: object, names: Mapping[str, str]) -> dict[str, int]:
     known: dict[str, int] = {}
-    for key, count in (details or {}).items():
+    if not details:
+        return known
+    if not isinstance(details, Mapping):
+        raise InvalidValue("usage_metadata details", details, "a mapping of counts")
+    for key, count in details.items():
         if count and (bucket := names.get(key)):
             known[bucket] = max(check_count(count, f"usage_metadata details.{key}"), known.get(bucket, 0))
     return known
@@ -263,7 +289,11 @@ def _metadata_from_raw(raw: Mapping[str, Any]) -> dict[str, Any] | None:
         return {
             "input_tokens": raw["prompt_tokens"],
             "output_tokens": raw.get("completion_tokens", 0),
-            "input_token_details": {"cache_read": prompt.get("cached_tokens"), "audio": prompt.get("audio_tokens")},
+            "input_token_details": {
+                "cache_read": prompt.get("cached_tokens"),
+                "cache_creation": prompt.get("cache_write_tokens"),
+                "audio": prompt.get("audio_tokens"),
+            },
             "output_token_details": {
                 "reasoning": completion.get("reasoning_tokens"),
                 "audio": completion.get("audio_tokens"),
@@ -271,10 +301,22 @@ def _metadata_from_raw(raw: Mapping[str, Any]) -> dict[str, Any] | None:
         }
     if raw.get("input_tokens") is None or "output_tokens" not in raw:
         return None
-    read, written = raw.get("cache_read_input_tokens") or 0, raw.get("cache_creation_input_tokens") or 0
+    if "input_tokens_details" in raw:
+        prompt, completion = raw["input_tokens_details"] or {}, raw.get("output_tokens_details") or {}
+        return {
+            "input_tokens": raw["input_tokens"],
+            "output_tokens": raw["output_tokens"],
+            "input_token_details": {
+                "cache_read": prompt.get("cached_tokens"),
+                "cache_creation": prompt.get("cache_write_tokens"),
+            },
+            "output_token_details": {"reasoning": completion.get("reasoning_tokens")},
+        }
+    read = check_count(raw.get("cache_read_input_tokens") or 0, "token_usage.cache_read_input_tokens")
+    written = check_count(raw.get("cache_creation_input_tokens") or 0, "token_usage.cache_creation_input_tokens")
     by_ttl = raw.get("cache_creation") or {}
     return {
-        "input_tokens": raw["input_tokens"] + read + written,
+        "input_tokens": _count(raw, "input_tokens") + read + written,
         "output_tokens": raw["output_tokens"],
         "input_token_details": {
             "cache_read": read,

@@ -20,6 +20,7 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.outputs import LLMResult
 
 from costtrace.context import MESSAGE_UUID, NOTHING, TEXT_FIELDS, Context, current_message
+from costtrace.entry import Status
 from costtrace.langchain.results import Answer, completed, failed, text
 from costtrace.langchain.runs import Call, Chain, RunTable
 from costtrace.recorder import ModelCall, Recorder
@@ -120,12 +121,12 @@ class CostCallbackHandler(BaseCallbackHandler):
     @_total
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
         """A model answered, or LangChain's cache did."""
-        self._end(run_id, kwargs.get("parent_run_id"), lambda: completed(response))
+        self._end(run_id, kwargs.get("parent_run_id"), lambda: completed(response), Status.COMPLETED)
 
     @_total
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         """A call failed, or its stream was given up."""
-        self._end(run_id, kwargs.get("parent_run_id"), lambda: failed(error, kwargs.get("response")))
+        self._end(run_id, kwargs.get("parent_run_id"), lambda: failed(error, kwargs.get("response")), Status.FAILED)
 
     @_total
     def on_chain_start(
@@ -187,7 +188,7 @@ class CostCallbackHandler(BaseCallbackHandler):
                 provider=call.provider, model=call.model, message_uuid=uuid, start_ns=call.start_ns
             )
 
-    def _end(self, run_id: UUID, parent_run_id: UUID | None, read: Callable[[], Answer]) -> None:
+    def _end(self, run_id: UUID, parent_run_id: UUID | None, read: Callable[[], Answer], otherwise: str) -> None:
         call = self._runs.close_call(run_id)
         late = False
         if call is None:
@@ -196,13 +197,19 @@ class CostCallbackHandler(BaseCallbackHandler):
                 return  # the same end, seen twice
             late = given_up is not None
             call = given_up or self._unannounced(run_id, parent_run_id)
-        self._record(call, read(), late=late)
+        self._record(call, self._read(read, otherwise), late=late)
+
+    def _read(self, read: Callable[[], Answer], otherwise: str) -> Answer:
+        """What the result says; a result that cannot be read must not cost us the entry."""
+        try:
+            return read()
+        except Exception:  # noqa: BLE001 - a result may come from any integration, in any shape
+            self.recorder.fault("reading a result")
+            return Answer(otherwise, None)
 
     def _record(self, call: Call, answer: Answer, *, late: bool = False) -> None:
         run_id = str(call.run_id)
-        details: dict[str, Any] = {}
-        if call.source == "run":
-            details["message_from"] = call.source
+        details: dict[str, Any] = {"message_from": "run"} if call.source == "run" else {}
         if call.parent_run_id is not None:
             details["parent_run_id"] = str(call.parent_run_id)
         if late:

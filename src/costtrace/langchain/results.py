@@ -15,16 +15,33 @@ from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration, LLMResult
 
 from costtrace.entry import Status
-from costtrace.usage import FLAG_CACHE_HIT, FLAG_INCOMPLETE, Usage, usage_from_metadata, usage_from_token_usage
+from costtrace.usage import (
+    FLAG_CACHE_HIT,
+    FLAG_INCOMPLETE,
+    FLAG_TOOL_FEES,
+    Usage,
+    usage_from_metadata,
+    usage_from_token_usage,
+)
 
 _MAX_TEXT: Final = 512
 _FIRST_ERROR_STATUS: Final = 400
 _NOTHING: Final[Mapping[str, Any]] = {}
+_BILLED_TOOLS: Final = frozenset(
+    {
+        "code_interpreter_call",
+        "file_search_call",
+        "image_generation_call",
+        "server_tool_use",
+        "web_search_call",
+    }
+)
+"""Content blocks of tools that the provider runs and bills itself."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Answer:
-    """What was learnt from the end of a call."""
+    """What was learnt from the end of a call. Not kept."""
 
     status: str
     usage: Usage | None
@@ -44,8 +61,11 @@ def completed(result: LLMResult) -> Answer:
     output = result.llm_output or _NOTHING
     metadata = message.response_metadata if message is not None else _NOTHING
     usage = _usage(message, metadata, output)
-    if usage is not None and not usage.buckets and usage.problem is None and FLAG_CACHE_HIT not in usage.flags:
-        usage = replace(usage, flags=(*usage.flags, FLAG_INCOMPLETE))  # no model answers a prompt for no tokens at all
+    if usage is not None and FLAG_CACHE_HIT not in usage.flags:
+        if not usage.buckets and usage.problem is None:  # no model answers a prompt for no tokens at all
+            usage = _flagged(usage, FLAG_INCOMPLETE)
+        if message is not None and _ran_tools(message):
+            usage = _flagged(usage, FLAG_TOOL_FEES)
     return _answer(Status.COMPLETED, usage, metadata, output)
 
 
@@ -119,6 +139,23 @@ def _partial_usage(message: AIMessage | None) -> Usage | None:
     if message is None or message.usage_metadata is None:
         return None
     return usage_from_metadata(message.usage_metadata, incomplete=True)
+
+
+def _ran_tools(message: AIMessage) -> bool:
+    content = message.content
+    return isinstance(content, list) and any(
+        isinstance(block, Mapping) and block.get("type") in _BILLED_TOOLS for block in content
+    )
+
+
+def _flagged(usage: Usage, flag: str) -> Usage:
+    return Usage(
+        buckets=usage.buckets,
+        reasoning_tokens=usage.reasoning_tokens,
+        raw_json=usage.raw_json,
+        flags=(*usage.flags, flag),
+        problem=usage.problem,
+    )
 
 
 def _was_compacted(message: AIMessage, metadata: Mapping[str, Any]) -> bool:

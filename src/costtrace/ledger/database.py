@@ -16,6 +16,8 @@ _PASSING: Final = frozenset(
     {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM}
 )
 _PRIMARY_CODE: Final = 0xFF
+_CACHE_KIB: Final = 32 * 1024
+"""Holds the upper levels of every index at ten million entries, and a whole batch while it is written."""
 
 
 class Database:
@@ -70,6 +72,7 @@ class Database:
             )
             try:
                 connection.execute(f"PRAGMA synchronous = {self._synchronous}")
+                connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
                 migrate(connection)
                 _use_wal(connection)
             except BaseException:

@@ -22,6 +22,8 @@ _INSERT: Final = (
     f"INSERT OR IGNORE INTO entries ({', '.join(COLUMNS)}, basis, body) "  # noqa: S608 - our own column names
     f"VALUES ({', '.join('?' * (len(COLUMNS) + 2))})"
 )
+_BATCH_BYTES: Final = 4 * 1024 * 1024
+"""A few thousand records: enough to make a commit cheap, little enough to stay in SQLite's cache."""
 _REFUSED: Final = (sqlite3.InterfaceError, sqlite3.ProgrammingError, sqlite3.IntegrityError, OverflowError, ValueError)
 """What SQLite raises for a value it cannot store, as against a store that does not work."""
 
@@ -47,10 +49,16 @@ class Ingest:
         self._lock = threading.Lock()
 
     def _segment(self, path: Path) -> None:
+        while self._batch(path):
+            continue
+
+    def _batch(self, path: Path) -> bool:
+        """Ingest the next part of a segment in one transaction; whether there is more behind it."""
         with self._database.writing() as connection:
             offset = _ingested(connection, path.name)
-            data, writer_gone = self._spool.read(path, offset)
-            records, read = _records(data, writer_gone=writer_gone)
+            data, writer_gone = self._spool.read(path, offset, _BATCH_BYTES)
+            more = len(data) == _BATCH_BYTES
+            records, read = _records(data, complete=writer_gone and not more)
             _store(connection, path.name, records)
             connection.execute(
                 "INSERT INTO spool_segments (name, ingested) VALUES (?, ?)"
@@ -58,8 +66,9 @@ class Ingest:
                 (path.name, offset + read),
             )
         self._seen[path.name] = offset + read
-        if writer_gone:
+        if writer_gone and not more:
             self._remove(path)
+        return more and read > 0
 
     def _remove(self, path: Path) -> None:
         """The file goes before the note of how far it was read: the other order could read it again."""
@@ -74,15 +83,18 @@ def _ingested(connection: sqlite3.Connection, segment: str) -> int:
     return row[0] if row else 0
 
 
-def _records(data: bytes, *, writer_gone: bool) -> tuple[list[bytes], int]:
-    """The records of a stretch of a segment, and how many of its bytes are dealt with."""
+def _records(data: bytes, *, complete: bool) -> tuple[list[bytes], int]:
+    """The records of a stretch of a segment, and how many of its bytes are dealt with.
+
+    Where the stretch is complete, because nothing will ever follow, what cannot be read is passed over.
+    """
     records: list[bytes] = []
     position = 0
     while True:
         for record, end in frames(data, position):
             records.append(record)
             position = end
-        if not writer_gone or position == len(data):
+        if not complete or position == len(data):
             return records, position
         following = next_frame(data, position)
         if following is None:  # a torn tail: the write never returned, so nobody was told it was stored

@@ -5,13 +5,14 @@ A row is made in the host application's callback, so the JSON is put together fr
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any, Final
 
 from costtrace.entry import Entry, decode_entry
+from costtrace.jsontext import decode, encode
 from costtrace.money import amount_pico, amount_text
-from costtrace.quote import Quote
+from costtrace.quote import Quote, subtotal
 from costtrace.times import from_micros, moment_text, to_micros
 from costtrace.usage import Usage
 
@@ -49,7 +50,6 @@ COLUMNS: Final = (
 Row = tuple[list[str | int | None], str | None, str]
 """Scalars, JSON of the price basis, JSON of the rest."""
 
-_encode: Final = json.JSONEncoder(separators=(",", ":")).encode
 _CONTEXT: Final = COLUMNS[18:26]
 
 
@@ -98,40 +98,34 @@ def _body(entry: Entry) -> str:
     if entry.quote is not None:
         parts.append(f'"quote":{_quote_json(entry.quote)}')
     if entry.context.tags:
-        parts.append(f'"tags":{_encode(dict(entry.context.tags))}')
+        parts.append(f'"tags":{encode(dict(entry.context.tags))}')
     if entry.span is not None:
         span = {"trace_id": entry.span.trace_id, "span_id": entry.span.span_id, "sampled": entry.span.sampled}
-        parts.append(f'"span":{_encode(span)}')
+        parts.append(f'"span":{encode(span)}')
     if entry.details:
-        parts.append(f'"details":{_encode(dict(entry.details))}')
+        parts.append(f'"details":{encode(dict(entry.details))}')
     return "{" + ",".join(parts) + "}"
 
 
 def _usage_json(usage: Usage) -> str:
-    buckets = _encode(dict(usage.buckets))
-    notes = (
-        f',"flags":{_encode(usage.flags)},"problem":{_encode(usage.problem)}' if usage.flags or usage.problem else ""
-    )
+    buckets = encode(dict(usage.buckets))
+    notes = f',"flags":{encode(usage.flags)},"problem":{encode(usage.problem)}' if usage.flags or usage.problem else ""
     return f'{{"buckets":{buckets},"reasoning_tokens":{usage.reasoning_tokens}{notes},"raw":{usage.raw_json}}}'
 
 
 def _quote_json(quote: Quote) -> str:
-    if quote.reason is not None or quote.assumptions:
-        return _encode(quote.to_dict(with_basis=False))
-    lines = ",".join(
-        f'{{"bucket":{_encode(line.bucket)},"quantity":{line.quantity},"rate":"{amount_text(line.rate)}",'
-        f'"per":{line.per},"subtotal":"{amount_text(line.subtotal)}"}}'
-        for line in quote.lines
-    )
-    amount = "null" if quote.amount is None else f'"{amount_text(quote.amount)}"'
-    return f'{{"status":"{quote.status.value}","amount":{amount},"currency":"{quote.currency}","lines":[{lines}]}}'
+    """What the columns do not hold already; a subtotal is quantity x rate / per, and made again when it is read."""
+    lines = ",".join(f'["{line.bucket}",{line.quantity},"{amount_text(line.rate)}",{line.per}]' for line in quote.lines)
+    if quote.reason is None and not quote.assumptions:
+        return f'{{"lines":[{lines}]}}'
+    return f'{{"lines":[{lines}],"reason":{encode(quote.reason)},"assumptions":{encode(quote.assumptions)}}}'
 
 
 def from_row(row: Sequence[Any]) -> Entry:
     """The entry of a row: the scalar columns in order, then basis and body as JSON texts."""
     scalars = dict(zip(COLUMNS, row, strict=False))
-    basis, body = row[len(COLUMNS)], json.loads(row[len(COLUMNS) + 1])
-    usage, quote = body.get("usage"), body.get("quote")
+    basis, body = row[len(COLUMNS)], decode(row[len(COLUMNS) + 1])
+    usage = body.get("usage")
     return decode_entry(
         {
             **scalars,
@@ -139,11 +133,33 @@ def from_row(row: Sequence[Any]) -> Entry:
             "recorded_at": moment_text(from_micros(scalars["recorded_us"])),
             "context": _context(scalars, body),
             "usage": usage and {"flags": (), "problem": None, **usage},
-            "quote": quote and {**quote, "basis": basis and json.loads(basis)},
+            "quote": "quote" in body and _quote(scalars, body["quote"], basis),
             "span": body.get("span"),
             "details": body.get("details"),
         }
     )
+
+
+def _quote(scalars: Mapping[str, Any], quote: Mapping[str, Any], basis: str | None) -> dict[str, Any]:
+    return {
+        "reason": None,
+        "assumptions": (),
+        **quote,
+        "status": scalars["cost_status"],
+        "amount": scalars["cost"] or scalars["estimate"],
+        "currency": scalars["currency"] or "USD",
+        "lines": [
+            {
+                "bucket": bucket,
+                "quantity": quantity,
+                "rate": rate,
+                "per": per,
+                "subtotal": amount_text(subtotal(quantity, Decimal(rate), per)),
+            }
+            for bucket, quantity, rate, per in quote["lines"]
+        ],
+        "basis": basis and decode(basis),
+    }
 
 
 def _context(scalars: Mapping[str, Any], body: Mapping[str, Any]) -> dict[str, Any]:
@@ -154,10 +170,10 @@ def _context(scalars: Mapping[str, Any], body: Mapping[str, Any]) -> dict[str, A
 def to_record(row: Row) -> bytes:
     """The row as the bytes of one spool record. JSON texts hold no line breaks, so line breaks part them."""
     scalars, basis, body = row
-    return f"{_encode(scalars)}\n{basis or ''}\n{body}".encode()
+    return f"{encode(scalars)}\n{basis or ''}\n{body}".encode()
 
 
 def from_record(record: bytes) -> Row:
     """The row of a spool record; raises ValueError for bytes that are none."""
     scalars, basis, body = record.decode().split("\n")
-    return json.loads(scalars), basis or None, body
+    return decode(scalars), basis or None, body

@@ -121,10 +121,10 @@ class Spool:
 
     def has_more(self, path: Path, seen: int) -> bool:
         """Whether a segment holds more than `seen` bytes, or can be taken away."""
-        return _size(path) > seen or (not self._is_own(path) and self.read(path, seen)[1])
+        return _size(path) > seen or (not self._is_own(path) and self.read(path, seen, 0)[1])
 
-    def read(self, path: Path, offset: int) -> tuple[bytes, bool]:
-        """What stands in a segment from `offset` on, and whether its writer is gone, so that nothing will follow.
+    def read(self, path: Path, offset: int, limit: int) -> tuple[bytes, bool]:
+        """Up to `limit` bytes of a segment from `offset` on, and whether its writer is gone and will add nothing.
 
         The order matters: a writer found gone before reading has written all it ever will.
         """
@@ -132,7 +132,7 @@ class Spool:
             with path.open("rb") as file:
                 done = not self._is_own(path) and _lock(file.fileno())
                 file.seek(offset)
-                return file.read(), done
+                return file.read(limit), done
         except FileNotFoundError:  # another process ingested it to the end and took it away
             return b"", False
 

@@ -8,18 +8,27 @@ from decimal import Decimal
 from typing import Final
 
 from costtrace.money import EXACT, ZERO
-from costtrace.quote import PriceBasis, Quote, QuoteLine, QuoteStatus
-from costtrace.usage import FLAG_INCOMPLETE, FLAG_INCONSISTENT, FLAG_OVERLAP, FLAG_TOTAL_MISMATCH, Usage
+from costtrace.quote import PriceBasis, Quote, QuoteLine, QuoteStatus, unit_price
+from costtrace.usage import (
+    FLAG_INCOMPLETE,
+    FLAG_INCONSISTENT,
+    FLAG_OVERLAP,
+    FLAG_TOOL_FEES,
+    FLAG_TOTAL_MISMATCH,
+    Usage,
+)
 
 PER_MILLION: Final = 1_000_000
 PER_THOUSAND: Final = 1_000
-PER_ONE: Final = 1
-_SHIFTS: Final[Mapping[int, int]] = {PER_ONE: 0, PER_THOUSAND: -3, PER_MILLION: -6}
 
 _ASSUMED_BY_FLAG: Final = {
     FLAG_OVERLAP: "cached_audio_tokens=0",
     FLAG_INCONSISTENT: "details=cut to their total",
     FLAG_TOTAL_MISMATCH: "total=input+output",
+}
+_MISSING_BY_FLAG: Final = {
+    FLAG_INCOMPLETE: "the provider bills more than it reported for this call",
+    FLAG_TOOL_FEES: "the provider's own tools are billed beside the tokens, and their fees are not known here",
 }
 
 
@@ -37,7 +46,7 @@ class Rate:
     """What one unit costs, exactly."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "unit_price", self.price.scaleb(_SHIFTS[self.per], EXACT))
+        object.__setattr__(self, "unit_price", unit_price(self.price, self.per))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,8 +109,7 @@ class RateCard:
         reasons = [self.partial] if self.partial else []
         if missing:
             reasons.append(f"no rate for {', '.join(missing)} of model {self.basis.model!r}")
-        if FLAG_INCOMPLETE in usage.flags:
-            reasons.append("the provider bills more than it reported for this call")
+        reasons.extend(text for flag, text in _MISSING_BY_FLAG.items() if flag in usage.flags)
         return Quote(
             status=QuoteStatus.PARTIAL if reasons else QuoteStatus.ESTIMATED,
             amount=amount if lines else None,
