@@ -58,6 +58,8 @@ class Context:
             if value is not None:
                 check_text(value, f"context.{name}")
         if self.tags is not _NO_TAGS:
+            if not isinstance(self.tags, Mapping):
+                raise InvalidValue("context.tags", self.tags, "a mapping of texts to texts")
             for key, value in self.tags.items():
                 check_text(key, "context.tags")
                 check_text(value, f"context.tags[{key!r}]")

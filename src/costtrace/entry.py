@@ -9,20 +9,21 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final
 
-from costtrace.context import NOTHING, Context, check_text
+from costtrace.context import NOTHING, TEXT_FIELDS, Context, check_text
 from costtrace.errors import InvalidValue
 from costtrace.money import Money, amount_text, parse_amount
-from costtrace.quote import Quote
+from costtrace.quote import PriceBasis, Quote
 from costtrace.times import moment_text, parse_moment, utc
 from costtrace.usage import Usage
 
+_CONTEXT_FIELDS: Final = frozenset({*TEXT_FIELDS, "tags"})
 _HEX: Final = re.compile(r"[0-9a-f]+\Z")
-_NO_DETAILS: Final[Mapping[str, Any]] = MappingProxyType({})
+NO_DETAILS: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 class Kind(StrEnum):
@@ -94,14 +95,17 @@ class Entry:
     span: SpanRef | None = None
     error: str | None = None
     """Class and code of a failure, never its text, which may quote the prompt."""
-    details: Mapping[str, Any] = field(default_factory=lambda: _NO_DETAILS)
+    details: Mapping[str, Any] = field(default_factory=lambda: NO_DETAILS)
     """What else is known of this kind of entry, as JSON scalars."""
 
     def __post_init__(self) -> None:
-        for name in ("entry_id", "message_uuid", "kind", "status"):
-            check_text(getattr(self, name), f"entry.{name}")
-        object.__setattr__(self, "occurred_at", utc(self.occurred_at, "entry.occurred_at"))
-        object.__setattr__(self, "recorded_at", utc(self.recorded_at, "entry.recorded_at"))
+        check_text(self.entry_id, "entry.entry_id")
+        check_text(self.message_uuid, "entry.message_uuid")
+        check_text(self.kind, "entry.kind")
+        check_text(self.status, "entry.status")
+        if not (_is_utc(self.occurred_at) and _is_utc(self.recorded_at)):
+            object.__setattr__(self, "occurred_at", utc(self.occurred_at, "entry.occurred_at"))
+            object.__setattr__(self, "recorded_at", utc(self.recorded_at, "entry.recorded_at"))
         if self.cost is not None:
             if self.estimate is not None:
                 raise InvalidValue("entry.estimate", self.estimate, "no estimate beside an actual cost")
@@ -147,8 +151,10 @@ def encode_entry(entry: Entry) -> dict[str, Any]:
     }
 
 
-def decode_entry(record: Mapping[str, Any]) -> Entry:
-    """The entry that `encode_entry` wrote. Keys that a later version added are left aside.
+def decode_entry(record: Mapping[str, Any], *, basis: PriceBasis | None = None) -> Entry:
+    """The entry that `encode_entry` wrote; `basis` is its quote's, where that was kept apart.
+
+    Keys that a later version added are left aside.
 
     Raises InvalidValue, or KeyError for a record that is no entry at all.
     """
@@ -166,14 +172,22 @@ def decode_entry(record: Mapping[str, Any]) -> Entry:
         requested_model=record["requested_model"],
         source_id=record["source_id"],
         usage=Usage.from_dict(record["usage"]) if record["usage"] else None,
-        quote=Quote.from_dict(record["quote"]) if record["quote"] else None,
+        quote=Quote.from_dict(record["quote"], basis) if record["quote"] else None,
         cost=_money(record["cost"], currency, "entry.cost"),
         estimate=_money(record["estimate"], currency, "entry.estimate"),
-        context=Context(**record["context"]),
-        span=SpanRef(**record["span"]) if record["span"] else None,
+        context=Context(**{name: value for name, value in record["context"].items() if name in _CONTEXT_FIELDS}),
+        span=_span(record["span"]) if record["span"] else None,
         error=record["error"],
-        details=MappingProxyType(dict(record["details"])) if record["details"] else _NO_DETAILS,
+        details=MappingProxyType(dict(record["details"])) if record["details"] else NO_DETAILS,
     )
+
+
+def _is_utc(moment: object) -> bool:
+    return type(moment) is datetime and moment.tzinfo is UTC
+
+
+def _span(record: Mapping[str, Any]) -> SpanRef:
+    return SpanRef(trace_id=record["trace_id"], span_id=record["span_id"], sampled=record["sampled"])
 
 
 def _money(text: str | None, currency: str | None, field: str) -> Money | None:

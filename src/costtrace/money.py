@@ -110,7 +110,7 @@ class Money:
         elif type(amount) is int:
             amount = Decimal(amount)
         object.__setattr__(self, "amount", check_amount(amount, "amount"))
-        object.__setattr__(self, "currency", check_currency(currency))
+        object.__setattr__(self, "currency", currency if currency == "USD" else check_currency(currency))
 
     def __str__(self) -> str:
         return f"{amount_text(self.amount)} {self.currency}"

@@ -14,7 +14,7 @@ from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from costtrace.errors import InvalidValue
 from costtrace.money import EXACT, ZERO, Money, amount_text, check_amount, parse_amount
@@ -130,8 +130,7 @@ def subtotal(quantity: int, rate: Decimal, per: int) -> Decimal:
     return EXACT.multiply(unit_price(rate, per), quantity)
 
 
-@dataclass(frozen=True, slots=True)
-class QuoteLine:
+class QuoteLine(NamedTuple):
     """One line of the working: quantity x rate / per = subtotal, exactly."""
 
     bucket: str
@@ -165,7 +164,8 @@ class Quote:
 
     def __post_init__(self) -> None:
         if self.amount is not None:
-            check_amount(self.amount, "quote.amount")
+            if type(self.amount) is not Decimal or not self.amount.is_finite():
+                check_amount(self.amount, "quote.amount")
         elif self.status in ACTUAL:
             raise InvalidValue("quote.amount", None, f"an amount, since the status is {self.status.value!r}")
         if self.status is QuoteStatus.NOT_BILLED and self.amount != ZERO:

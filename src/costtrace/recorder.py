@@ -13,14 +13,14 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
 from opentelemetry.trace import Span, TracerProvider
 
 from costtrace.context import Context
-from costtrace.entry import Entry, Kind
+from costtrace.entry import NO_DETAILS, Entry, Kind
 from costtrace.errors import LedgerError
 from costtrace.ledger import Ledger, LedgerHealth
 from costtrace.pricing import Catalog, QuoteStatus
@@ -31,31 +31,6 @@ from costtrace.usage import Usage
 
 _log: Final = logging.getLogger("costtrace")
 _RETRY_S: Final = 1.0
-
-
-@dataclass(slots=True, kw_only=True)
-class ModelCall:
-    """One model call as a source saw it, from its start to its end. Made for `Recorder.record_call` and not kept."""
-
-    run_id: str
-    message_uuid: str
-    context: Context
-    status: str
-    start_us: int
-    """Microseconds since 1970, UTC."""
-    duration_us: int | None
-    provider: str | None
-    model: str | None
-    """As served."""
-    requested_model: str | None
-    service_tier: str | None
-    """As served; as requested where the answer does not say."""
-    usage: Usage | None
-    refused: bool = False
-    """Whether the provider turned the call down, so that nothing was bought."""
-    error: str | None = None
-    span: Span | None = None
-    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +73,7 @@ class Recorder:
         self.clock = clock
         """Nanoseconds since 1970."""
         self.tracing = Tracing(tracer_provider)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a garbage collection may end a call on this thread while it is held
         self._buffer: deque[Entry] = deque()
         self._capacity = buffer
         self._retry_at = 0.0
@@ -110,53 +85,69 @@ class Recorder:
         self._unpriced: dict[str, int] = {}
         _live.add(self)
 
-    def record_call(self, call: ModelCall) -> Entry:
-        """Price the call, store it, show it. The entry is durable, or buffered, when this returns."""
-        moment = from_micros(call.start_us)
-        quote = None if call.refused else self._quote(call, moment)
+    def record_call(
+        self,
+        *,
+        run_id: str,
+        message_uuid: str,
+        context: Context,
+        status: str,
+        start_us: int,
+        duration_us: int | None,
+        provider: str | None,
+        model: str | None,
+        requested_model: str | None,
+        service_tier: str | None,
+        usage: Usage | None,
+        refused: bool = False,
+        error: str | None = None,
+        span: Span | None = None,
+        details: Mapping[str, Any] = NO_DETAILS,
+    ) -> Entry:
+        """Price a model call, store it, show it. The entry is durable, or buffered, when this returns.
+
+        `start_us` counts microseconds since 1970; `model` and `service_tier` are as served; `refused` says that the
+        provider turned the call down, so that nothing was bought; `span` is ended here.
+        """
+        moment = from_micros(start_us)
+        quote = None if refused else self._quote(provider, model, usage, service_tier, moment)
         money = None if quote is None else quote.money
         actual = quote is not None and quote.is_actual
         entry = Entry(
-            entry_id=f"llm/{call.run_id}/{call.start_us}",
-            message_uuid=call.message_uuid,
+            entry_id=f"llm/{run_id}/{start_us}",
+            message_uuid=message_uuid,
             kind=Kind.LLM,
-            status=call.status,
+            status=status,
             occurred_at=moment,
             recorded_at=from_micros(self.clock() // 1000),
-            duration_us=call.duration_us,
-            provider=call.provider,
-            model=call.model,
-            requested_model=call.requested_model,
-            source_id=call.run_id,
-            usage=call.usage,
+            duration_us=duration_us,
+            provider=provider,
+            model=model,
+            requested_model=requested_model,
+            source_id=run_id,
+            usage=usage,
             quote=quote,
             cost=money if actual else None,
             estimate=None if actual else money,
-            context=call.context,
-            span=span_ref(call.span),
-            error=call.error,
-            details=call.details,
+            context=context,
+            span=None if span is None else span_ref(span),
+            error=error,
+            details=details,
         )
         self.record(entry)
-        if quote is not None and quote.amount is None:
-            self._count_unpriced(call, quote)
-        if call.span is not None:
-            self.tracing.end_call(call.span, entry)
+        if money is None and quote is not None:
+            self._count_unpriced(entry, quote)
+        if span is not None and span.is_recording():  # a late end finds its span ended
+            self.tracing.end_call(span, entry)
         return entry
 
     def record(self, entry: Entry) -> None:
         """Store one entry; it is durable, or waits in memory, when this returns. Never raises for a broken store."""
-        if self._buffer and not self._drain():
+        if (self._buffer and not self._drain()) or not self._stored(entry):
             self._keep(entry)
             return
-        try:
-            self.ledger.spool(entry)
-        except LedgerError as error:
-            self._refused(error)
-            self._keep(entry)
-        else:
-            with self._lock:
-                self._recorded += 1
+        with self._lock:
+            self._recorded += 1
 
     def fault(self, doing: str) -> None:
         """Log and count a fault of our own; to be called where the exception was caught."""
@@ -166,14 +157,19 @@ class Recorder:
         else:
             _log.debug("costtrace failed again while %s", doing, exc_info=True)
 
-    def flush(self) -> Health:
-        """Try to store everything that waits, and say how it went."""
+    def drain(self) -> int:
+        """Try now to store what waits in memory; how many entries still wait."""
         self._retry_at = 0.0
         if self._buffer:
             self._drain()
+        return len(self._buffer)
+
+    def flush(self) -> Health:
+        """Try to store everything that waits, and say how it went."""
+        self.drain()
         try:
             self.ledger.flush()
-        except LedgerError as error:
+        except Exception as error:  # noqa: BLE001 - a ledger may be anybody's
             self._refused(error)
         return self.health()
 
@@ -194,39 +190,48 @@ class Recorder:
         self.flush()
         self.ledger.close()
 
-    def _quote(self, call: ModelCall, at: datetime) -> Quote:
+    def _quote(
+        self, provider: str | None, model: str | None, usage: Usage | None, service_tier: str | None, at: datetime
+    ) -> Quote:
         """The catalog's answer; a catalog that fails must not cost us the entry."""
         try:
-            return self.catalog.quote(
-                provider=call.provider, model=call.model, usage=call.usage, service_tier=call.service_tier, at=at
-            )
+            return self.catalog.quote(provider=provider, model=model, usage=usage, service_tier=service_tier, at=at)
         except Exception:  # noqa: BLE001 - whatever a price list raises, the usage has to be kept
             self.fault("pricing a call")
             return no_quote(QuoteStatus.UNPRICED, "the price catalog failed on this call; see the log")
 
     def _drain(self) -> bool:
-        """Write the buffer, oldest first; whether it is empty now. Tries at most once a second."""
+        """Write the buffer; whether it is empty now. Tries at most once a second."""
         with self._lock:
             if time.monotonic() < self._retry_at:
                 return False
             while self._buffer:
-                try:
-                    self.ledger.spool(self._buffer[0])
-                except LedgerError as error:
-                    self._refused(error)
+                entry = self._buffer.popleft()
+                if not self._stored(entry):
+                    self._buffer.append(entry)  # at the end: if only this one is refused, the others need not wait
                     return False
-                self._buffer.popleft()
                 self._recorded += 1
             self._report_loss()
             self._problem = None
             _log.info("costtrace: the ledger takes entries again")
             return True
 
-    def _refused(self, error: LedgerError) -> None:
+    def _stored(self, entry: Entry) -> bool:
+        try:
+            self.ledger.spool(entry)
+        except Exception as error:  # noqa: BLE001 - a ledger may be anybody's, and what it refuses has to be kept
+            self._refused(error)
+            return False
+        return True
+
+    def _refused(self, error: Exception) -> None:
         self._retry_at = time.monotonic() + _RETRY_S
+        if not isinstance(error, LedgerError):
+            self.fault("storing an entry")
+        problem = str(error) if isinstance(error, LedgerError) else f"the ledger failed with {type(error).__name__}"
         if self._problem is None:
-            _log.error("%s; entries wait in memory", error)
-        self._problem = str(error)
+            _log.error("%s; entries wait in memory", problem)
+        self._problem = problem
 
     def _keep(self, entry: Entry) -> None:
         with self._lock:
@@ -243,11 +248,11 @@ class Recorder:
             try:
                 self.ledger.report_loss(self._unreported, self._problem or "the ledger refused entries")
                 self._unreported = 0
-            except LedgerError as error:
+            except Exception as error:  # noqa: BLE001 - a ledger may be anybody's
                 self._refused(error)
 
-    def _count_unpriced(self, call: ModelCall, quote: Quote) -> None:
-        pair = f"{call.provider}/{call.model}"
+    def _count_unpriced(self, entry: Entry, quote: Quote) -> None:
+        pair = f"{entry.provider}/{entry.model}"
         if quote.status is QuoteStatus.UNPRICED and pair not in self._unpriced:
             _log.warning("%s; its calls are recorded without a cost", quote.reason)
         self._unpriced[pair] = self._unpriced.get(pair, 0) + 1
@@ -258,8 +263,9 @@ _live: Final[weakref.WeakSet[Recorder]] = weakref.WeakSet()
 
 def _at_exit() -> None:
     for recorder in list(_live):
-        if recorder.flush().buffered:
-            _log.error("costtrace: %d entries could not be stored before the process ended", recorder.health().buffered)
+        left = recorder.drain()
+        if left:
+            _log.error("costtrace: %d entries could not be stored before the process ended", left)
 
 
 atexit.register(_at_exit)

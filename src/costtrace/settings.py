@@ -61,3 +61,13 @@ def default_recorder() -> Recorder:
         if settings not in _recorders:
             _recorders[settings] = settings.recorder()
         return _recorders[settings]
+
+
+def unknown_variables() -> list[str]:
+    """Variables that are named like ours and that nothing reads: misspelt, most likely."""
+    return sorted(name for name in os.environ if name.startswith("COSTTRACE_") and name not in VARIABLES)
+
+
+def has_openai_key() -> bool:
+    """Whether OPENAI_API_KEY is set. OpenAI's own client reads it; only ``costtrace demo --live`` needs one."""
+    return bool(os.environ.get("OPENAI_API_KEY"))

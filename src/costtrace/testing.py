@@ -58,6 +58,10 @@ class MemoryLedger:
                 totals[key] = totals.get(key, Totals()).plus(totals_of(entry))
         return totals
 
+    def last_seq(self) -> int:
+        """How many entries there are."""
+        return len(self._entries)
+
     def report_loss(self, count: int, reason: str) -> None:  # noqa: ARG002 - the reason is for stores that people read
         """Count entries that were lost."""
         self._lost += count

@@ -63,10 +63,8 @@ class Tracing:
         span.end(None if entry.duration_us is None else (to_micros(entry.occurred_at) + entry.duration_us) * 1000)
 
 
-def span_ref(span: Span | None) -> SpanRef | None:
+def span_ref(span: Span) -> SpanRef:
     """Which span shows an entry."""
-    if span is None:
-        return None
     context = span.get_span_context()
     return SpanRef(
         trace_id=f"{context.trace_id:032x}", span_id=f"{context.span_id:016x}", sampled=context.trace_flags.sampled

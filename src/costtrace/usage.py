@@ -147,7 +147,9 @@ def check_count(count: object, field: str) -> int:
 def _raw_text(raw: Mapping[str, Any]) -> str:
     try:
         text = encode(raw)
-    except (TypeError, ValueError) as error:  # NaN, infinity or odd keys, which JSON cannot write
+        if "\\ud" in text:
+            decode(text)
+    except (TypeError, ValueError) as error:  # NaN, infinity, odd keys, lone surrogates: not everyone's JSON has them
         return encode({"unreadable": str(error)})
     return text if len(text) <= _MAX_RAW else encode({"unreadable": f"{len(text)} characters"})
 
@@ -223,7 +225,7 @@ def _split(metadata: Mapping[str, Any], raw_json: str, *, incomplete: bool) -> U
         buckets=buckets,
         reasoning_tokens=reasoning,
         raw_json=raw_json,
-        flags=tuple(dict.fromkeys(flags)),
+        flags=tuple(dict.fromkeys(flags)) if flags else (),
     )
 
 
@@ -235,7 +237,9 @@ def _known_details(details: object, names: Mapping[str, str]) -> dict[str, int]:
         raise InvalidValue("usage_metadata details", details, "a mapping of counts")
     for key, count in details.items():
         if count and (bucket := names.get(key)):
-            known[bucket] = max(check_count(count, f"usage_metadata details.{key}"), known.get(bucket, 0))
+            if type(count) is not int or not 0 <= count <= _MAX_COUNT:
+                check_count(count, f"usage_metadata details.{key}")
+            known[bucket] = count if bucket not in known else max(count, known[bucket])
     return known
 
 
@@ -255,7 +259,8 @@ def _partition(plain: str, total: int, details: Mapping[str, int], flags: list[s
 
 
 def _count(record: Mapping[str, Any], key: str) -> int:
-    return check_count(record.get(key), f"usage_metadata.{key}")
+    count = record.get(key)
+    return count if type(count) is int and 0 <= count <= _MAX_COUNT else check_count(count, f"usage_metadata.{key}")
 
 
 def _billed_iterations(metadata: Mapping[str, Any], token_usage: Mapping[str, Any] | None) -> Mapping[str, Any]:
@@ -263,15 +268,26 @@ def _billed_iterations(metadata: Mapping[str, Any], token_usage: Mapping[str, An
     iterations = (token_usage or {}).get("iterations")
     if not iterations:
         return metadata
-    parts = [part for part in map(_metadata_from_raw, iterations) if part is not None]
+    if not isinstance(iterations, list):
+        raise InvalidValue("token_usage.iterations", iterations, "a list of usage records")
+    parts = [_iteration(number, iteration) for number, iteration in enumerate(iterations)]
     summed: dict[str, Any] = {
         key: sum(_count(part, key) for part in parts) for key in ("input_tokens", "output_tokens")
     }
     summed["input_token_details"] = {
-        key: sum(part["input_token_details"].get(key) or 0 for part in parts) for key in _ANTHROPIC_DETAILS
+        key: sum(check_count(part["input_token_details"].get(key) or 0, f"iterations.{key}") for part in parts)
+        for key in _ANTHROPIC_DETAILS
     }
     summed["output_token_details"] = metadata.get("output_token_details")
     return summed
+
+
+def _iteration(number: int, iteration: object) -> dict[str, Any]:
+    """One of the iterations; one that cannot be read may not pass for one that cost nothing."""
+    part = _metadata_from_raw(iteration) if isinstance(iteration, Mapping) else None
+    if part is None:
+        raise InvalidValue(f"token_usage.iterations[{number}]", iteration, "a record with input and output tokens")
+    return part
 
 
 _ANTHROPIC_DETAILS: Final = (
@@ -284,8 +300,8 @@ _ANTHROPIC_DETAILS: Final = (
 
 def _metadata_from_raw(raw: Mapping[str, Any]) -> dict[str, Any] | None:
     if raw.get("prompt_tokens") is not None:
-        prompt = raw.get("prompt_tokens_details") or {}
-        completion = raw.get("completion_tokens_details") or {}
+        prompt = _nested(raw, "prompt_tokens_details")
+        completion = _nested(raw, "completion_tokens_details")
         return {
             "input_tokens": raw["prompt_tokens"],
             "output_tokens": raw.get("completion_tokens", 0),
@@ -302,7 +318,7 @@ def _metadata_from_raw(raw: Mapping[str, Any]) -> dict[str, Any] | None:
     if raw.get("input_tokens") is None or "output_tokens" not in raw:
         return None
     if "input_tokens_details" in raw:
-        prompt, completion = raw["input_tokens_details"] or {}, raw.get("output_tokens_details") or {}
+        prompt, completion = _nested(raw, "input_tokens_details"), _nested(raw, "output_tokens_details")
         return {
             "input_tokens": raw["input_tokens"],
             "output_tokens": raw["output_tokens"],
@@ -314,7 +330,7 @@ def _metadata_from_raw(raw: Mapping[str, Any]) -> dict[str, Any] | None:
         }
     read = check_count(raw.get("cache_read_input_tokens") or 0, "token_usage.cache_read_input_tokens")
     written = check_count(raw.get("cache_creation_input_tokens") or 0, "token_usage.cache_creation_input_tokens")
-    by_ttl = raw.get("cache_creation") or {}
+    by_ttl = _nested(raw, "cache_creation")
     return {
         "input_tokens": _count(raw, "input_tokens") + read + written,
         "output_tokens": raw["output_tokens"],
@@ -325,3 +341,10 @@ def _metadata_from_raw(raw: Mapping[str, Any]) -> dict[str, Any] | None:
             "ephemeral_1h_input_tokens": by_ttl.get("ephemeral_1h_input_tokens"),
         },
     }
+
+
+def _nested(raw: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    nested = raw.get(key) or {}
+    if not isinstance(nested, Mapping):
+        raise InvalidValue(f"token_usage.{key}", nested, "a mapping of counts")
+    return nested

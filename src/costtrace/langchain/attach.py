@@ -8,16 +8,18 @@ context at once, raw threads included, because it is the variable's default.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Final
+from uuid import UUID
 
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.tracers.context import register_configure_hook
 
 from costtrace.context import MessageScope, message_scope
 from costtrace.langchain.handler import CostCallbackHandler
+from costtrace.langchain.results import Answer
 from costtrace.recorder import Recorder
 
 _scoped: Final[ContextVar[BaseCallbackHandler | None]] = ContextVar("costtrace_scoped_handler", default=None)
@@ -28,25 +30,23 @@ _installed: _Installed | None = None
 
 
 class _Installed(CostCallbackHandler):
-    """The handler that `install` puts everywhere. Switched off, LangChain passes it by."""
+    """The handler that `install` puts everywhere. Switched off, it begins no call, and still ends those it began."""
 
     enabled = True
 
-    @property
-    def ignore_llm(self) -> bool:
-        return not self.enabled
+    def _open_chain(self, run_id: UUID, parent_run_id: UUID | None, metadata: Mapping[str, Any] | None) -> None:
+        if self.enabled:
+            super()._open_chain(run_id, parent_run_id, metadata)
 
-    @property
-    def ignore_chat_model(self) -> bool:
-        return not self.enabled
+    def _start(
+        self, run_id: UUID, parent_run_id: UUID | None, metadata: Mapping[str, Any], kwargs: Mapping[str, Any]
+    ) -> None:
+        if self.enabled:
+            super()._start(run_id, parent_run_id, metadata, kwargs)
 
-    @property
-    def ignore_chain(self) -> bool:
-        return not self.enabled
-
-    @property
-    def ignore_retriever(self) -> bool:
-        return not self.enabled
+    def _end(self, run_id: UUID, parent_run_id: UUID | None, read: Callable[[], Answer], otherwise: str) -> None:
+        if self.enabled or self._runs.awaits(run_id):
+            super()._end(run_id, parent_run_id, read, otherwise)
 
     def point_at(self, recorder: Recorder | None) -> None:
         """Record into another recorder from now on."""
@@ -102,4 +102,7 @@ def message(
         try:
             yield scope
         finally:
-            _scoped.reset(token)
+            try:
+                _scoped.reset(token)
+            except ValueError:  # a web framework may close a generator in another context than it opened it in
+                _scoped.set(None)

@@ -11,6 +11,7 @@ import asyncio
 import atexit
 import functools
 import os
+import threading
 import weakref
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar, cast
@@ -23,7 +24,7 @@ from costtrace.context import MESSAGE_UUID, NOTHING, TEXT_FIELDS, Context, curre
 from costtrace.entry import Status
 from costtrace.langchain.results import Answer, completed, failed, text
 from costtrace.langchain.runs import Call, Chain, RunTable
-from costtrace.recorder import ModelCall, Recorder
+from costtrace.recorder import Recorder
 
 Hook = TypeVar("Hook", bound=Callable[..., None])
 
@@ -59,7 +60,6 @@ class CostCallbackHandler(BaseCallbackHandler):
     raise_error = False
     run_inline = True
     ignore_retry = True
-    ignore_agent = True
     ignore_custom_event = True
 
     def __init__(self, recorder: Recorder | None = None) -> None:
@@ -178,8 +178,8 @@ class CostCallbackHandler(BaseCallbackHandler):
             context=context,
             source=source,
             start_ns=self.recorder.clock(),
-            provider=text(metadata.get("ls_provider")),
-            model=text(metadata.get("ls_model_name")),
+            provider=text(metadata.get("ls_provider") or options.get("_type")),  # a text model's batch has no ls_ keys
+            model=text(metadata.get("ls_model_name") or options.get("model") or options.get("model_name")),
             service_tier=_requested_tier(options),
             root=None if parent is None else parent.root or parent,
         )
@@ -197,7 +197,8 @@ class CostCallbackHandler(BaseCallbackHandler):
                 return  # the same end, seen twice
             late = given_up is not None
             call = given_up or self._unannounced(run_id, parent_run_id)
-        self._record(call, self._read(read, otherwise), late=late)
+        duration_us = max(self.recorder.clock() - call.start_ns, 0) // 1000
+        self._record(call, self._read(read, otherwise), duration_us, late=late)
 
     def _read(self, read: Callable[[], Answer], otherwise: str) -> Answer:
         """What the result says; a result that cannot be read must not cost us the entry."""
@@ -207,32 +208,34 @@ class CostCallbackHandler(BaseCallbackHandler):
             self.recorder.fault("reading a result")
             return Answer(otherwise, None)
 
-    def _record(self, call: Call, answer: Answer, *, late: bool = False) -> None:
-        run_id = str(call.run_id)
+    def _record(self, call: Call, answer: Answer, duration_us: int | None, *, late: bool = False) -> None:
         details: dict[str, Any] = {"message_from": "run"} if call.source == "run" else {}
         if call.parent_run_id is not None:
             details["parent_run_id"] = str(call.parent_run_id)
         if late:
             details["late"] = True
         self.recorder.record_call(
-            ModelCall(
-                run_id=f"{run_id}/late" if late else run_id,
-                message_uuid=call.message_uuid,
-                context=call.context,
-                status=answer.status,
-                start_us=call.start_ns // 1000,
-                duration_us=max(self.recorder.clock() - call.start_ns, 0) // 1000,
-                provider=call.provider or answer.provider,
-                model=answer.model or call.model,
-                requested_model=call.model,
-                service_tier=answer.service_tier or call.service_tier,
-                usage=answer.usage,
-                refused=answer.refused,
-                error=answer.error,
-                span=call.span,
-                details=details,
-            )
+            run_id=f"{call.run_id}/late" if late else str(call.run_id),
+            message_uuid=call.message_uuid,
+            context=call.context,
+            status=answer.status,
+            start_us=call.start_ns // 1000,
+            duration_us=duration_us,
+            provider=call.provider or answer.provider,
+            model=answer.model or call.model,
+            requested_model=call.model,
+            service_tier=answer.service_tier or call.service_tier,
+            usage=answer.usage,
+            refused=answer.refused,
+            error=answer.error,
+            span=call.span,
+            details=details,
         )
+
+    @_total
+    def _give_up(self, call: Call) -> None:
+        """Nobody reported its end."""
+        self._record(call, Answer(call.verdict, None), None)
 
     def _unannounced(self, run_id: UUID, parent_run_id: UUID | None) -> Call:
         """An end without a start: LangChain skips starts for some handlers (async text models beside an inline one)."""
@@ -273,21 +276,23 @@ def _requested_tier(options: Mapping[str, Any]) -> str | None:
 
 
 _tables: Final[weakref.WeakKeyDictionary[Recorder, RunTable]] = weakref.WeakKeyDictionary()
+_tables_lock: Final = threading.RLock()
 
 
 def _runs_of(recorder: Recorder) -> RunTable:
     """The open runs of a recorder: shared by its handlers, so that two of them still record a call once."""
-    table = _tables.get(recorder)
-    if table is None:
-        held = weakref.ref(recorder)
+    with _tables_lock:
+        table = _tables.get(recorder)
+        if table is None:
+            held = weakref.ref(recorder)
 
-        def give_up(call: Call) -> None:
-            live = held()
-            if live is not None:
-                CostCallbackHandler(live)._record(call, Answer(call.verdict, None))  # noqa: SLF001 - our own
+            def give_up(call: Call) -> None:
+                live = held()
+                if live is not None:
+                    CostCallbackHandler(live)._give_up(call)  # noqa: SLF001 - our own
 
-        table = _tables[recorder] = RunTable(recorder.clock, give_up)
-    return table
+            table = _tables[recorder] = RunTable(recorder.clock, give_up)
+        return table
 
 
 def _at_exit() -> None:

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
+from uuid import UUID
 
 from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration, LLMResult
@@ -84,7 +85,7 @@ def failed(error: BaseException, result: LLMResult | None) -> Answer:
         partial = _partial_usage(message)
         return _answer(Status.CANCELLED, partial, metadata, _NOTHING)
     body = metadata.get("body")
-    if isinstance(body, Mapping) and isinstance(body.get("usage"), Mapping):
+    if isinstance(body, dict) and isinstance(body.get("usage"), dict):
         paid = usage_from_token_usage(body["usage"])
         return replace(_answer(Status.FAILED, paid, body, _NOTHING), error=code)
     refused = isinstance(http_status, int) and http_status >= _FIRST_ERROR_STATUS
@@ -93,7 +94,11 @@ def failed(error: BaseException, result: LLMResult | None) -> Answer:
 
 
 def text(value: object) -> str | None:
-    """The value as a text an entry can hold, or None."""
+    """The value as a text an entry can hold, or None. Ids come as numbers and UUIDs as well."""
+    if type(value) is str and 0 < len(value) <= _MAX_TEXT and value.isascii():
+        return value
+    if isinstance(value, (int, UUID)) and not isinstance(value, bool):
+        return str(value)
     if not isinstance(value, str) or not value:
         return None
     return value.encode("utf-8", "replace").decode()[:_MAX_TEXT] if not value.isascii() else value[:_MAX_TEXT]
@@ -104,9 +109,8 @@ def _message(result: LLMResult) -> AIMessage | None:
     if not generations or not generations[0]:
         return None
     generation = generations[0][0]
-    if isinstance(generation, ChatGeneration) and isinstance(generation.message, AIMessage):
-        return generation.message
-    return None
+    message = generation.message if isinstance(generation, ChatGeneration) else None
+    return message if type(message) is AIMessage or isinstance(message, AIMessage) else None
 
 
 def _answer(status: str, usage: Usage | None, metadata: Mapping[str, Any], output: Mapping[str, Any]) -> Answer:
@@ -114,7 +118,7 @@ def _answer(status: str, usage: Usage | None, metadata: Mapping[str, Any], outpu
     tier = (
         metadata.get("service_tier")
         or output.get("service_tier")
-        or (isinstance(raw, Mapping) and raw.get("service_tier"))
+        or (isinstance(raw, dict) and raw.get("service_tier"))
     )
     return Answer(
         status=status,
@@ -127,7 +131,7 @@ def _answer(status: str, usage: Usage | None, metadata: Mapping[str, Any], outpu
 
 def _usage(message: AIMessage | None, metadata: Mapping[str, Any], output: Mapping[str, Any]) -> Usage | None:
     raw = metadata.get("token_usage") or metadata.get("usage") or output.get("token_usage") or output.get("usage")
-    raw = raw if isinstance(raw, Mapping) else None
+    raw = raw if isinstance(raw, dict) else None
     reported = message.usage_metadata if message is not None else None
     if reported is not None:
         unseen = raw is None and message is not None and _was_compacted(message, metadata)
@@ -144,7 +148,7 @@ def _partial_usage(message: AIMessage | None) -> Usage | None:
 def _ran_tools(message: AIMessage) -> bool:
     content = message.content
     return isinstance(content, list) and any(
-        isinstance(block, Mapping) and block.get("type") in _BILLED_TOOLS for block in content
+        isinstance(block, dict) and block.get("type") in _BILLED_TOOLS for block in content
     )
 
 
@@ -164,5 +168,5 @@ def _was_compacted(message: AIMessage, metadata: Mapping[str, Any]) -> bool:
     return (
         isinstance(content, list)
         and metadata.get("model_provider") == "anthropic"
-        and any(isinstance(block, Mapping) and block.get("type") == "compaction" for block in content)
+        and any(isinstance(block, dict) and block.get("type") == "compaction" for block in content)
     )

@@ -39,7 +39,7 @@ class Chain:
     context: Context
     source: str
     root: Chain | None
-    calls: dict[UUID, Call] | None = None
+    calls: dict[int, Call] | None = None
     """Only on a root: the open calls below it."""
 
 
@@ -65,7 +65,10 @@ class Call:
 
 
 class RunTable:
-    """Open runs by run id, behind one lock, never more than `MAX_OPEN`. Calls that are given up go to `give_up`."""
+    """Open runs, behind one lock, never more than `MAX_OPEN`; calls that are given up go to `give_up`.
+
+    Keyed by the integer of the run id, because a UUID hashes in Python code.
+    """
 
     def __init__(self, clock: Callable[[], int], give_up: Callable[[Call], None]) -> None:
         self._clock = clock
@@ -73,13 +76,16 @@ class RunTable:
         self._reset()
 
     def _reset(self) -> None:
-        self._lock = threading.Lock()
-        self._calls: dict[UUID, Call] = {}
-        self._chains: dict[UUID, Chain] = {}
-        self._recent_chains: dict[UUID, Chain] = {}
-        self._recent_calls: dict[UUID, Call | None] = {}
-        self._doomed: dict[UUID, Call] = {}
+        # Re-entrant, because a garbage collection may strike anywhere, also while it is held, and close the stream that
+        # somebody left half-read; LangChain reports that from within the collection, on the same thread.
+        self._lock = threading.RLock()
+        self._calls: dict[int, Call] = {}
+        self._chains: dict[int, Chain] = {}
+        self._recent_chains: dict[int, Chain] = {}
+        self._recent_calls: dict[int, Call | None] = {}
+        self._doomed: dict[int, Call] = {}
         self._timer: threading.Timer | None = None
+        self._timer_deadline_ns = 0
 
     def __len__(self) -> int:
         return len(self._calls) + len(self._chains)
@@ -89,39 +95,42 @@ class RunTable:
 
     def chain(self, run_id: UUID | None) -> Chain | None:
         """The run of that id that calls may be below, open or ended a short while ago."""
-        return None if run_id is None else self._chains.get(run_id) or self._recent_chains.get(run_id)
+        if run_id is None:
+            return None
+        return self._chains.get(run_id.int) or self._recent_chains.get(run_id.int)
 
     def open_chain(self, run_id: UUID, chain: Chain) -> None:
         """A run that is no model call began."""
         with self._lock:
-            self._chains.setdefault(run_id, chain)
+            self._chains.setdefault(run_id.int, chain)
             if len(self._chains) > MAX_OPEN:
                 self._retire(next(iter(self._chains)))
 
     def close_chain(self, run_id: UUID, *, cancelled: bool = False) -> None:
         """It ended. If it was a root, the calls still open below it have a limited time left."""
         with self._lock:
-            chain = self._retire(run_id)
+            chain = self._retire(run_id.int)
             if chain is None or not chain.calls:
                 return
             deadline = self._clock() + (CANCELLED_GRACE_NS if cancelled else ENDED_GRACE_NS)
             for call in chain.calls.values():
                 call.deadline_ns = deadline
                 call.verdict = Status.CANCELLED if cancelled else Status.ABANDONED
-                self._doomed[call.run_id] = call
+                self._doomed[call.run_id.int] = call
             self._arm(deadline)
 
     def open_call(self, call: Call) -> bool:
         """A model call began; False for one that is open already, which is the same event seen twice."""
         with self._lock:
-            if call.run_id in self._calls:
+            key = call.run_id.int
+            if key in self._calls:
                 return False
-            self._calls[call.run_id] = call
+            self._calls[key] = call
             root = call.root
             if root is not None:
                 if root.calls is None:
                     root.calls = {}
-                root.calls[call.run_id] = call
+                root.calls[key] = call
             oldest = next(iter(self._calls.values()))
         if len(self._calls) > MAX_OPEN or call.start_ns - oldest.start_ns > TTL_NS:
             self._end_without_answer(oldest)
@@ -130,15 +139,19 @@ class RunTable:
     def close_call(self, run_id: UUID) -> Call | None:
         """The open call of that id, which is closed with this."""
         with self._lock:
-            return self._close(run_id, None)
+            return self._close(run_id.int, None)
+
+    def awaits(self, run_id: UUID) -> bool:
+        """Whether the end of that call is still of interest."""
+        return run_id.int in self._calls or self._recent_calls.get(run_id.int) is not None
 
     def closed_call(self, run_id: UUID) -> tuple[bool, Call | None]:
         """Whether a call of that id ended a short while ago, and the call itself if it was given up."""
         with self._lock:
-            seen = run_id in self._recent_calls
-            given_up = self._recent_calls.get(run_id)
+            seen = run_id.int in self._recent_calls
+            given_up = self._recent_calls.get(run_id.int)
             if given_up is not None:
-                self._recent_calls[run_id] = None
+                self._recent_calls[run_id.int] = None
             return seen, given_up
 
     def give_up_overdue(self) -> None:
@@ -147,7 +160,8 @@ class RunTable:
         for call in [call for call in list(self._doomed.values()) if call.deadline_ns <= now]:
             self._end_without_answer(call)
         with self._lock:
-            self._timer = None
+            if self._timer is threading.current_thread():
+                self._timer = None
             if self._doomed:
                 self._arm(min(call.deadline_ns for call in self._doomed.values()))
 
@@ -168,36 +182,41 @@ class RunTable:
 
     def _end_without_answer(self, call: Call) -> None:
         with self._lock:
-            closed = self._close(call.run_id, call)
+            closed = self._close(call.run_id.int, call)
         if closed is not None:
             self._give_up(closed)
 
-    def _close(self, run_id: UUID, given_up: Call | None) -> Call | None:
-        call = self._calls.pop(run_id, None)
+    def _close(self, key: int, given_up: Call | None) -> Call | None:
+        call = self._calls.pop(key, None)
         if call is None:
             return None
-        self._doomed.pop(run_id, None)
+        self._doomed.pop(key, None)
         if call.root is not None and call.root.calls:
-            call.root.calls.pop(run_id, None)
-        _remember(self._recent_calls, run_id, given_up)
+            call.root.calls.pop(key, None)
+        _remember(self._recent_calls, key, given_up)
         return call
 
-    def _retire(self, run_id: UUID) -> Chain | None:
-        chain = self._chains.pop(run_id, None)
+    def _retire(self, key: int) -> Chain | None:
+        chain = self._chains.get(key)
         if chain is not None:
-            _remember(self._recent_chains, run_id, chain)
+            _remember(self._recent_chains, key, chain)  # before it leaves the other: `chain` looks without the lock
+            del self._chains[key]
         return chain
 
     def _arm(self, deadline_ns: int) -> None:
-        if self._timer is None:
-            delay = max((deadline_ns - self._clock()) / _SECOND, 0.01)
-            self._timer = threading.Timer(delay, self.give_up_overdue)
-            self._timer.daemon = True
-            self._timer.start()
+        if self._timer is not None:
+            if self._timer_deadline_ns <= deadline_ns:
+                return
+            self._timer.cancel()
+        delay = max((deadline_ns - self._clock()) / _SECOND, 0.01)
+        self._timer = threading.Timer(delay, self.give_up_overdue)
+        self._timer_deadline_ns = deadline_ns
+        self._timer.daemon = True
+        self._timer.start()
 
 
-def _remember(recent: dict[UUID, T], run_id: UUID, value: T) -> None:
-    recent.pop(run_id, None)
-    recent[run_id] = value
+def _remember(recent: dict[int, T], key: int, value: T) -> None:
+    recent.pop(key, None)
+    recent[key] = value
     if len(recent) > MAX_RECENT:
         del recent[next(iter(recent))]

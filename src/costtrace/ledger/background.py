@@ -1,4 +1,8 @@
-"""The thread that ingests in the background, a batch at a time, and sleeps while there is nothing to do."""
+"""The thread that ingests in the background, a batch at a time, and sleeps while there is nothing to do.
+
+It is woken through a SimpleQueue, the one primitive that may be used from within a garbage collection: ending a
+half-read stream there brings the host's thread back into `notice`, perhaps while it is in `notice` already.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +10,17 @@ import logging
 import threading
 import weakref
 from collections.abc import Callable
+from queue import Empty, SimpleQueue
 from typing import Final
 
 from costtrace.errors import LedgerError
 
 _log: Final = logging.getLogger("costtrace")
-_BATCH: Final = 500
+_BATCH: Final = 1000
 _LATEST_S: Final = 1.0
 _RETRY_S: Final = 5.0
+_GO: Final = "go"
+_STOP: Final = "stop"
 
 
 class BackgroundIngest:
@@ -21,58 +28,57 @@ class BackgroundIngest:
 
     def __init__(self, ingest: Callable[[], None]) -> None:
         self._ingest = weakref.WeakMethod(ingest)
-        self._some = threading.Event()
-        self._enough = threading.Event()
-        self._stopped = False
-        self._complained = False
+        self._wake: SimpleQueue[str] = SimpleQueue()
+        self._woken = False
+        self._hurried = False
         self._waiting = 0
+        self._complained = False
         self._thread: threading.Thread | None = None
-        self._start_lock = threading.Lock()
+        self._start_lock = threading.RLock()
 
     def notice(self) -> None:
         """One more entry waits. The count is approximate under contention, which only moves a batch's edge."""
         self._waiting += 1
-        if not self._some.is_set():
+        if not self._woken:
+            self._woken = True
             self._start()
-            self._some.set()
-        if self._waiting == _BATCH:
-            self._enough.set()
+            self._wake.put(_GO)
+        elif self._waiting >= _BATCH and not self._hurried:
+            self._hurried = True
+            self._wake.put(_GO)
 
     def stop(self) -> None:
         """End the thread; the next notice starts another."""
-        with self._start_lock:
-            thread, self._thread = self._thread, None
-            self._stopped = True
-            self._some.set()
-            self._enough.set()
+        thread, self._thread = self._thread, None
         if thread is not None and thread is not threading.current_thread():
+            self._wake.put(_STOP)
             thread.join(timeout=10)
+        self._woken = False
 
     def _start(self) -> None:
         with self._start_lock:
             if self._thread is None:
-                self._stopped = False
-                self._some.clear()
-                self._enough.clear()
                 self._thread = threading.Thread(target=self._run, name="costtrace-ingest", daemon=True)
                 self._thread.start()
 
     def _run(self) -> None:
         delay = _LATEST_S
-        while True:
-            self._some.wait()
-            self._enough.wait(delay)
-            if self._stopped:
-                return
-            self._some.clear()
-            self._enough.clear()
+        while self._wake.get() == _GO and self._gathered(delay):
             self._waiting = 0
+            self._woken = self._hurried = False
             delay = _LATEST_S if self._ingested() else _RETRY_S
+
+    def _gathered(self, delay: float) -> bool:
+        """Wait for a whole batch, but no longer than `delay`; False to end."""
+        try:
+            return self._wake.get(timeout=delay) == _GO
+        except Empty:
+            return True
 
     def _ingested(self) -> bool:
         ingest = self._ingest()
-        if ingest is None:
-            self._stopped = True
+        if ingest is None:  # the ledger is gone, and with it the need
+            self._wake.put(_STOP)
             return True
         try:
             ingest()
@@ -80,7 +86,8 @@ class BackgroundIngest:
             if not self._complained:
                 _log.warning("%s; entries wait in the spool", error)
             self._complained = True
-            self._some.set()
+            self._woken = True
+            self._wake.put(_GO)
             return False
         self._complained = False
         return True

@@ -16,6 +16,15 @@ _PASSING: Final = frozenset(
     {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM}
 )
 _PRIMARY_CODE: Final = 0xFF
+_WAYS_OUT: Final = {
+    sqlite3.SQLITE_BUSY: "another program is writing to it; try again when that has ended",
+    sqlite3.SQLITE_CANTOPEN: "check that the path is a file in a directory that exists and may be written",
+    sqlite3.SQLITE_CORRUPT: "restore it from a copy, or save what is left with the sqlite3 command .recover",
+    sqlite3.SQLITE_FULL: "free some disk space",
+    sqlite3.SQLITE_NOTADB: "no SQLite database stands at that path; check the address",
+    sqlite3.SQLITE_READONLY: "give this user the right to write the file and its directory",
+}
+"""What a person can do, by SQLite's result code."""
 _CACHE_KIB: Final = 32 * 1024
 """Holds the upper levels of every index at ten million entries, and a whole batch while it is written."""
 
@@ -93,7 +102,8 @@ class Database:
     def _failure(self, error: sqlite3.Error) -> LedgerError:
         code: int = getattr(error, "sqlite_errorcode", 0)  # errors of the Python layer itself carry none
         kind = LedgerUnavailable if code & _PRIMARY_CODE in _PASSING else LedgerUnusable
-        return kind(f"ledger {str(self.path)!r}: {error}")
+        way_out = _WAYS_OUT.get(code & _PRIMARY_CODE)
+        return kind(f"ledger {str(self.path)!r}: {error}" + (f"; {way_out}" if way_out else ""))
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:

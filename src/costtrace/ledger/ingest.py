@@ -9,12 +9,13 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+from costtrace.jsontext import decode
 from costtrace.ledger.database import Database
-from costtrace.ledger.rows import COLUMNS, Row, from_record
+from costtrace.ledger.rows import COLUMNS, Row
 from costtrace.ledger.spool import Spool, frames, next_frame
 
 _log: Final = logging.getLogger("costtrace")
@@ -22,6 +23,7 @@ _INSERT: Final = (
     f"INSERT OR IGNORE INTO entries ({', '.join(COLUMNS)}, basis, body) "  # noqa: S608 - our own column names
     f"VALUES ({', '.join('?' * (len(COLUMNS) + 2))})"
 )
+_BASIS: Final = len(COLUMNS)
 _BATCH_BYTES: Final = 4 * 1024 * 1024
 """A few thousand records: enough to make a commit cheap, little enough to stay in SQLite's cache."""
 _REFUSED: Final = (sqlite3.InterfaceError, sqlite3.ProgrammingError, sqlite3.IntegrityError, OverflowError, ValueError)
@@ -105,11 +107,11 @@ def _records(data: bytes, *, complete: bool) -> tuple[list[bytes], int]:
 
 def _store(connection: sqlite3.Connection, segment: str, records: Sequence[bytes]) -> None:
     try:
-        insert_rows(connection, [from_record(record) for record in records])
+        insert_rows(connection, [decode(record) for record in records])
     except _REFUSED:
         for record in records:  # one of them is the culprit; the others must not wait for it
             try:
-                insert_rows(connection, [from_record(record)])
+                insert_rows(connection, [decode(record)])
             except _REFUSED as error:
                 _log.error("a spooled entry cannot be stored and was put aside: %s", error)
                 connection.execute(
@@ -117,17 +119,19 @@ def _store(connection: sqlite3.Connection, segment: str, records: Sequence[bytes
                 )
 
 
-def insert_rows(connection: sqlite3.Connection, rows: Iterable[Row]) -> None:
+def insert_rows(connection: sqlite3.Connection, rows: Sequence[Row]) -> None:
     """Insert the rows whose entry_id is new."""
-    bases: dict[str | None, int | None] = {None: None}
-    connection.executemany(
-        _INSERT, ([*scalars, _basis_id(connection, bases, basis), body] for scalars, basis, body in rows)
-    )
+    ids: dict[str | int | None, int | None] = {None: None}
+    for row in rows:
+        basis = row[_BASIS]
+        if basis not in ids:
+            ids[basis] = _basis_id(connection, basis)
+        row[_BASIS] = ids[basis]
+    connection.executemany(_INSERT, rows)
 
 
-def _basis_id(connection: sqlite3.Connection, known: dict[str | None, int | None], basis: str | None) -> int | None:
-    if basis not in known:
-        connection.execute("INSERT OR IGNORE INTO price_basis (body) VALUES (?)", (basis,))
-        row: tuple[Any] = connection.execute("SELECT id FROM price_basis WHERE body = ?", (basis,)).fetchone()
-        known[basis] = row[0]
-    return known[basis]
+def _basis_id(connection: sqlite3.Connection, basis: str | int | None) -> int:
+    """Thousands of entries share a basis, so it is stored once."""
+    connection.execute("INSERT OR IGNORE INTO price_basis (body) VALUES (?)", (basis,))
+    row: tuple[int] = connection.execute("SELECT id FROM price_basis WHERE body = ?", (basis,)).fetchone()
+    return row[0]

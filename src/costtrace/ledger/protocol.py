@@ -102,6 +102,9 @@ class Ledger(Protocol):
         Raises InvalidValue for a word it does not know.
         """
 
+    def last_seq(self) -> int:
+        """The sequence number of the entry that was stored last; 0 where there is none."""
+
     def report_loss(self, count: int, reason: str) -> None:
         """Remember that entries were lost."""
 

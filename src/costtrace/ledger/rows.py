@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Final
 
 from costtrace.entry import Entry, decode_entry
 from costtrace.jsontext import decode, encode
-from costtrace.money import amount_pico, amount_text
-from costtrace.quote import Quote, subtotal
+from costtrace.money import Money, amount_pico, amount_text
+from costtrace.quote import PriceBasis, Quote, subtotal
 from costtrace.times import from_micros, moment_text, to_micros
 from costtrace.usage import Usage
 
@@ -47,8 +48,8 @@ COLUMNS: Final = (
 )
 """The scalar columns, in order; after them come the price basis and the body."""
 
-Row = tuple[list[str | int | None], str | None, str]
-"""Scalars, JSON of the price basis, JSON of the rest."""
+Row = list[str | int | None]
+"""The scalar columns in order, then the price basis and the body as JSON texts."""
 
 _CONTEXT: Final = COLUMNS[18:26]
 
@@ -58,7 +59,7 @@ def to_row(entry: Entry) -> Row:
     usage, quote, context = entry.usage, entry.quote, entry.context
     money = entry.cost or entry.estimate
     text = None if money is None else amount_text(money.amount)
-    scalars: list[str | int | None] = [
+    return [
         entry.entry_id,
         entry.message_uuid,
         entry.kind,
@@ -86,9 +87,9 @@ def to_row(entry: Entry) -> Row:
         context.message_type,
         context.reply_to,
         entry.error,
+        quote.basis.json_text if quote is not None and quote.basis is not None else None,
+        _body(entry),
     ]
-    basis = quote.basis.json_text if quote is not None and quote.basis is not None else None
-    return scalars, basis, _body(entry)
 
 
 def _body(entry: Entry) -> str:
@@ -96,7 +97,7 @@ def _body(entry: Entry) -> str:
     if entry.usage is not None:
         parts.append(f'"usage":{_usage_json(entry.usage)}')
     if entry.quote is not None:
-        parts.append(f'"quote":{_quote_json(entry.quote)}')
+        parts.append(f'"quote":{_quote_json(entry.quote, entry.cost or entry.estimate)}')
     if entry.context.tags:
         parts.append(f'"tags":{encode(dict(entry.context.tags))}')
     if entry.span is not None:
@@ -113,16 +114,22 @@ def _usage_json(usage: Usage) -> str:
     return f'{{"buckets":{buckets},"reasoning_tokens":{usage.reasoning_tokens}{notes},"raw":{usage.raw_json}}}'
 
 
-def _quote_json(quote: Quote) -> str:
+def _quote_json(quote: Quote, money: Money | None) -> str:
     """What the columns do not hold already; a subtotal is quantity x rate / per, and made again when it is read."""
-    lines = ",".join(f'["{line.bucket}",{line.quantity},"{amount_text(line.rate)}",{line.per}]' for line in quote.lines)
-    if quote.reason is None and not quote.assumptions:
-        return f'{{"lines":[{lines}]}}'
-    return f'{{"lines":[{lines}],"reason":{encode(quote.reason)},"assumptions":{encode(quote.assumptions)}}}'
+    lines = ",".join(
+        f'[{encode(line.bucket)},{line.quantity},"{amount_text(line.rate)}",{line.per}]' for line in quote.lines
+    )
+    notes = ""
+    if quote.reason is not None or quote.assumptions:
+        notes = f',"reason":{encode(quote.reason)},"assumptions":{encode(quote.assumptions)}'
+    if (quote.amount, quote.currency) != ((None, "USD") if money is None else (money.amount, money.currency)):
+        amount = None if quote.amount is None else amount_text(quote.amount)
+        notes += f',"amount":{encode(amount)},"currency":{encode(quote.currency)}'
+    return f'{{"lines":[{lines}]{notes}}}'
 
 
 def from_row(row: Sequence[Any]) -> Entry:
-    """The entry of a row: the scalar columns in order, then basis and body as JSON texts."""
+    """The entry that was stored in such a row."""
     scalars = dict(zip(COLUMNS, row, strict=False))
     basis, body = row[len(COLUMNS)], decode(row[len(COLUMNS) + 1])
     usage = body.get("usage")
@@ -133,21 +140,27 @@ def from_row(row: Sequence[Any]) -> Entry:
             "recorded_at": moment_text(from_micros(scalars["recorded_us"])),
             "context": _context(scalars, body),
             "usage": usage and {"flags": (), "problem": None, **usage},
-            "quote": "quote" in body and _quote(scalars, body["quote"], basis),
+            "quote": "quote" in body and _quote(scalars, body["quote"]),
             "span": body.get("span"),
             "details": body.get("details"),
-        }
+        },
+        basis=None if basis is None else _basis(basis),
     )
 
 
-def _quote(scalars: Mapping[str, Any], quote: Mapping[str, Any], basis: str | None) -> dict[str, Any]:
+@lru_cache(maxsize=256)
+def _basis(text: str) -> PriceBasis:
+    return PriceBasis.from_dict(decode(text))
+
+
+def _quote(scalars: Mapping[str, Any], quote: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "reason": None,
         "assumptions": (),
-        **quote,
-        "status": scalars["cost_status"],
         "amount": scalars["cost"] or scalars["estimate"],
         "currency": scalars["currency"] or "USD",
+        **quote,
+        "status": scalars["cost_status"],
         "lines": [
             {
                 "bucket": bucket,
@@ -158,22 +171,9 @@ def _quote(scalars: Mapping[str, Any], quote: Mapping[str, Any], basis: str | No
             }
             for bucket, quantity, rate, per in quote["lines"]
         ],
-        "basis": basis and decode(basis),
     }
 
 
 def _context(scalars: Mapping[str, Any], body: Mapping[str, Any]) -> dict[str, Any]:
     known = {name: scalars[name] for name in _CONTEXT if scalars[name] is not None}
     return {**known, "tags": body["tags"]} if "tags" in body else known
-
-
-def to_record(row: Row) -> bytes:
-    """The row as the bytes of one spool record. JSON texts hold no line breaks, so line breaks part them."""
-    scalars, basis, body = row
-    return f"{encode(scalars)}\n{basis or ''}\n{body}".encode()
-
-
-def from_record(record: bytes) -> Row:
-    """The row of a spool record; raises ValueError for bytes that are none."""
-    scalars, basis, body = record.decode().split("\n")
-    return decode(scalars), basis or None, body

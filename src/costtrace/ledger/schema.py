@@ -49,7 +49,7 @@ CREATE TABLE entries (
 );
 CREATE INDEX entries_by_message ON entries (message_uuid);
 CREATE INDEX entries_by_time ON entries (occurred_us);
-CREATE INDEX entries_by_user ON entries (user_id, occurred_us);
+CREATE INDEX entries_by_user ON entries (user_id, occurred_us) WHERE user_id IS NOT NULL;
 CREATE TABLE spool_segments (
     name TEXT PRIMARY KEY,
     ingested INTEGER NOT NULL           -- bytes of the segment that are in `entries`
@@ -78,7 +78,14 @@ MIGRATIONS: Final[tuple[str, ...]] = (_FIRST,)
 
 
 def version_of(connection: sqlite3.Connection) -> int:
-    """How many migrations the file has seen; raises LedgerUnusable when those are more than this version knows."""
+    """How many migrations the file has seen; raises LedgerUnusable when those are more than this version knows.
+
+    The same for a database that is somebody else's, which must not be written to.
+    """
+    # In this order, because another process may be making the tables, and marks the file in the same transaction.
+    used = connection.execute("SELECT EXISTS (SELECT 1 FROM sqlite_schema)").fetchone()[0]
+    if used and connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
+        raise LedgerUnusable("this SQLite database belongs to another application; check the address")
     version: int = connection.execute("PRAGMA user_version").fetchone()[0]
     if version > len(MIGRATIONS):
         raise LedgerUnusable(

@@ -86,27 +86,37 @@ class Spool:
     def __init__(self, directory: Path, *, fsync: bool = False) -> None:
         self.directory = directory
         self._fsync = fsync
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        self._writing = False
         self._own: _Segment | None = None
 
     def write(self, payload: bytes) -> None:
         """Make the record durable. Raises LedgerUnavailable or LedgerUnusable, and then it is not in the spool."""
         data = frame(payload)
         with self._lock:
-            segment = self._own or self._open()
+            if self._writing:  # a garbage collection struck below and ended a half-read stream, on this very thread
+                raise LedgerUnavailable(f"the spool {str(self.directory)!r} is being written by this thread")
+            self._writing = True
             try:
-                written = os.write(segment.fd, data)
-                if self._fsync:
-                    os.fsync(segment.fd)
-            except OSError as error:
-                self._forget(segment)
-                raise _failure(error, self.directory) from error
-            if written != len(data):  # the disk is full: the piece that fitted is a torn record
-                self._forget(segment)
-                raise LedgerUnavailable(f"cannot write to the spool {str(self.directory)!r}: no space left")
-            segment.size += written
-            if segment.size >= _SEGMENT_BYTES:
-                self._seal(segment)
+                self._append(data)
+            finally:
+                self._writing = False
+
+    def _append(self, data: bytes) -> None:
+        segment = self._own or self._open()
+        try:
+            written = os.write(segment.fd, data)
+            if self._fsync:
+                os.fsync(segment.fd)
+        except OSError as error:
+            self._forget(segment)
+            raise _failure(error, self.directory) from error
+        if written != len(data):  # the disk is full: the piece that fitted is a torn record
+            self._forget(segment)
+            raise LedgerUnavailable(f"cannot write to the spool {str(self.directory)!r}: no space left")
+        segment.size += written
+        if segment.size >= _SEGMENT_BYTES:
+            self._seal(segment)
 
     def segments(self) -> list[Path]:
         """Every segment in the directory, oldest first."""
@@ -148,7 +158,8 @@ class Spool:
 
     def after_fork(self) -> None:
         """In a forked child: leave the parent's segment to the parent."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        self._writing = False
         if self._own is not None:
             self._forget(self._own)
 

@@ -13,11 +13,12 @@ from typing import Any, Final
 
 from costtrace.entry import Entry
 from costtrace.errors import LedgerError, UnknownMessage
+from costtrace.jsontext import encode
 from costtrace.ledger.background import BackgroundIngest
 from costtrace.ledger.database import Database
 from costtrace.ledger.ingest import Ingest, insert_rows
 from costtrace.ledger.protocol import EVERYTHING, LedgerHealth, Selection, check_groups, day_text
-from costtrace.ledger.rows import COLUMNS, from_row, to_record, to_row
+from costtrace.ledger.rows import COLUMNS, from_row, to_row
 from costtrace.ledger.spool import Spool
 from costtrace.ledger.sums import grouped_totals
 from costtrace.messages import Message, Totals, fold
@@ -52,6 +53,11 @@ class SqliteLedger:
         """The path of the file."""
         return str(self.path)
 
+    @property
+    def exists(self) -> bool:
+        """Whether anything was ever stored here; asking does not make the file."""
+        return self.path.exists() or bool(self._spool.segments())
+
     def append(self, entries: Iterable[Entry]) -> frozenset[str]:
         """Store the entries in one transaction and answer the ids of those that were new."""
         rows = [to_row(entry) for entry in entries]
@@ -65,7 +71,7 @@ class SqliteLedger:
 
     def spool(self, entry: Entry) -> None:
         """Make the entry durable now; it is in the table after the next read, or a moment later."""
-        self._spool.write(to_record(to_row(entry)))
+        self._spool.write(encode(to_row(entry)).encode())
         self._background.notice()
 
     def message(self, message_uuid: str) -> Message:
@@ -102,6 +108,12 @@ class SqliteLedger:
         day = fields.index("day")
         return {(*key[:day], day_text(int(key[day] or 0)), *key[day + 1 :]): value for key, value in totals.items()}
 
+    def last_seq(self) -> int:
+        """The sequence number of the entry that was stored last; 0 where there is none."""
+        self._catch_up()
+        with self._database.reading() as connection:
+            return _last_seq(connection)
+
     def report_loss(self, count: int, reason: str) -> None:
         """Remember that entries were lost."""
         with self._database.writing() as connection:
@@ -123,7 +135,7 @@ class SqliteLedger:
         try:
             with self._database.reading() as connection:
                 entries, rejected, lost = connection.execute(
-                    "SELECT (SELECT count(*) FROM entries), (SELECT count(*) FROM rejected),"
+                    "SELECT (SELECT coalesce(max(seq), 0) FROM entries), (SELECT count(*) FROM rejected),"
                     " (SELECT coalesce(sum(entries), 0) FROM losses)"
                 ).fetchone()
         except LedgerError as error:

@@ -19,7 +19,8 @@ NOT_BILLED: Final = Quote(
 )
 _MAX_CARDS: Final = 4096
 
-Key = tuple[str, str, tuple[tuple[str, str], ...], int]
+Key = tuple[str, str, tuple[tuple[str, str], ...], int, int | None]
+"""Provider, model, context, UTC day, and the minute of it where rates change within a day."""
 
 
 class PriceList(Protocol):
@@ -84,15 +85,18 @@ class Catalog:
         return card if isinstance(card, Quote) else card.quote(usage)
 
     def _card(self, provider: str, model: str, context: tuple[tuple[str, str], ...], at: datetime) -> RateCard | Quote:
-        key = (provider, model, context, at.toordinal())
+        card = self._cached((provider, model, context, at.toordinal(), None), at)
+        if isinstance(card, RateCard) and card.by_the_minute:
+            return self._cached((provider, model, context, at.toordinal(), at.hour * 60 + at.minute), at)
+        return card
+
+    def _cached(self, key: Key, at: datetime) -> RateCard | Quote:
         card = self._cards.get(key)
         if card is None:
-            card = self._compile(provider, model, context, at)
+            card = self._compile(key[0], key[1], key[2], at)
             if len(self._cards) >= _MAX_CARDS:
                 self._cards.clear()
             self._cards[key] = card
-        elif isinstance(card, RateCard) and card.by_the_minute:
-            card = self._compile(provider, model, context, at)
         return card
 
     def _compile(

@@ -82,6 +82,13 @@ class GenaiPrices:
         """SHA-256 of the bundled price data, first 16 hex digits."""
         return hashlib.sha256(files("genai_prices").joinpath("data.py").read_bytes()).hexdigest()[:16]
 
+    def latest_change(self, before: date) -> date | None:
+        """The last day up to `before` on which a price of the table took effect: the table is no older than that."""
+        models = (model for provider in self._snapshot.providers for model in provider.models)
+        constraints = (price.constraint for model in models for price in _conditions(model))
+        starts = (constraint.start_date for constraint in constraints if isinstance(constraint, StartDateConstraint))
+        return max((day for day in starts if day <= before), default=None)
+
     def card(self, provider: str, model: str, context: Mapping[str, str], at: datetime) -> RateCard | None:
         """The rates of that model at that moment, or None where the list has no such provider or model."""
         source = find_provider_by_id(self._snapshot.providers, PROVIDERS.get(provider, provider))

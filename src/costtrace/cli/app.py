@@ -1,0 +1,85 @@
+"""Which commands there are, and the one place where an error becomes a sentence."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from importlib.metadata import version
+from typing import Annotated, Any, Final
+
+import typer
+from typer.core import TyperGroup
+
+from costtrace.cli.demo import demo
+from costtrace.cli.doctor import doctor
+from costtrace.cli.message import message
+from costtrace.cli.options import EXIT_CODES
+from costtrace.cli.page import shown
+from costtrace.cli.price import price
+from costtrace.cli.report import report
+from costtrace.cli.tail import tail
+from costtrace.errors import CostTraceError
+
+_REFUSED: Final = 2
+
+
+class _Commands(TyperGroup):
+    """Answers errors of the caller's making with one sentence on standard error and exit code 2."""
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        """Run, and end the process."""
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")  # a locale without the letter must not hide the number
+        try:
+            status = super().main(*args, **{**options, "standalone_mode": False})
+        except typer.TyperException as error:
+            status = _refuse(f"{error.format_message()} See `{self._asked(args, options)} --help`.")
+        except CostTraceError as error:
+            status = _refuse(str(error))
+        sys.exit(status)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was named; one whose reader has left ends silently."""
+        try:
+            super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains at the very end
+            raise typer.Exit from None
+
+    def _asked(self, args: tuple[Any, ...], options: dict[str, Any]) -> str:
+        words = (args[0] if args else options.get("args")) or sys.argv[1:]
+        return " ".join(["costtrace", *[word for word in words[:1] if word in self.commands]])
+
+
+def _refuse(sentence: str) -> int:
+    sys.stderr.write(f"costtrace: {shown(sentence)}\n")
+    return _REFUSED
+
+
+app = typer.Typer(
+    cls=_Commands,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich" if sys.stdout.isatty() else None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback(invoke_without_command=True, epilog=EXIT_CODES)
+def _costtrace(
+    ctx: typer.Context,
+    *,
+    show_version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """What did this message cost, and why can I trust the number?"""
+    if show_version:
+        typer.echo(f"costtrace {version('langchain-costtrace')}")
+    elif ctx.invoked_subcommand is None:
+        typer.echo(ctx.get_help())
+
+
+for _command in (demo, message, report, tail, price, doctor):
+    app.command(epilog=EXIT_CODES)(_command)

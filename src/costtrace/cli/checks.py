@@ -1,0 +1,210 @@
+"""What ``costtrace doctor`` looks at: each check is a function from what it needs to what it found."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from importlib import metadata
+from pathlib import Path
+from typing import Final, Literal
+
+from costtrace.errors import ConfigurationError, CostTraceError
+from costtrace.ledger import LedgerHealth, Selection, SqliteLedger
+from costtrace.pricing import Catalog
+from costtrace.pricing.genai import GenaiPrices
+from costtrace.pricing.own_rates import OwnRates
+from costtrace.quote import QuoteStatus
+from costtrace.reports import Gap, gaps
+from costtrace.settings import VARIABLES, Settings, unknown_variables
+from costtrace.usage import Usage
+
+State = Literal["ok", "warn", "fail"]
+
+DISTRIBUTION: Final = "langchain-costtrace"
+_GIGABYTE: Final = 1_000_000_000
+_LOW_DISK: Final = _GIGABYTE
+_NO_DISK: Final = _GIGABYTE // 10
+_CLOCK_TOLERANCE: Final = timedelta(minutes=2)
+_STALE_PRICES: Final = timedelta(days=90)
+_NAMED: Final = 5
+
+_OTHER_INSTRUMENTATION: Final = re.compile(
+    r"(openinference|opentelemetry)-instrumentation-(genai-)?"
+    r"(anthropic|bedrock|google-genai|google-generativeai|groq|langchain|litellm|mistralai|openai|openai-v2|vertexai)"
+    r"|agentops|langtrace-python-sdk|openlit|traceloop-sdk"
+)
+"""Distributions that watch the same calls and put tokens or costs of their own on spans."""
+_SECRET: Final = re.compile("KEY|PASSWORD|SECRET|TOKEN")
+_PASSWORD: Final = re.compile(r"//[^/@]*@")
+_REQUIREMENT: Final = re.compile(r"([A-Za-z0-9._-]+)(?:\[([\w,-]+)\])?.*extra == [\"']([\w-]+)[\"']")
+_ADVICE_BY_STATUS: Final = {
+    QuoteStatus.UNPRICED: "add a [[rate]] for it to your rates file (COSTTRACE_RATES); earlier calls stay unpriced",
+    QuoteStatus.USAGE_MISSING: "ask the provider for usage, also in streams: ChatOpenAI(stream_usage=True)",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """What one check found."""
+
+    name: str
+    state: State
+    found: str
+    advice: str | None = None
+    """What to do about it."""
+
+
+def all_checks(ledger: SqliteLedger, settings: Settings) -> Iterator[Check]:
+    """Every check, in the order in which a person would look."""
+    yield from _settings(settings)
+    yield from _ledger(ledger)
+    yield _disk(ledger.path.absolute().parent)
+    yield _price_table(datetime.now(UTC))
+    yield _rates_file(settings.rates)
+    yield _instrumentation([distribution.name for distribution in metadata.distributions()])
+    yield _extras(metadata.requires(DISTRIBUTION) or [])
+
+
+def _settings(settings: Settings) -> Iterator[Check]:
+    values = asdict(settings)
+    for variable in VARIABLES:
+        value = values[variable.removeprefix("COSTTRACE_").lower()]
+        shown = "set" if _SECRET.search(variable) else _PASSWORD.sub("//***@", str(value))
+        yield Check(name=variable, state="ok", found="none" if value is None else shown)
+    for variable in unknown_variables():
+        advice = f"nothing reads it; known are {', '.join(VARIABLES)}"
+        yield Check(name=variable, state="warn", found="is set", advice=advice)
+
+
+def _ledger(ledger: SqliteLedger) -> Iterator[Check]:
+    if not ledger.exists:
+        found, advice = f"nothing was recorded at {ledger.name!r} yet", "the first recorded call makes the file"
+        yield Check(name="ledger", state="warn", found=found, advice=advice)
+        return
+    health = ledger.health()
+    yield _health(health)
+    if health.entries is None:
+        return
+    try:
+        yield _clock(ledger, datetime.now(UTC))
+        yield from _gaps(gaps(ledger))
+    except CostTraceError as error:  # it went away while we looked
+        yield Check(name="ledger", state="fail", found=str(error))
+
+
+def _health(health: LedgerHealth) -> Check:
+    counts = f"{health.entries} entries at {health.name!r}"
+    if health.entries is None:
+        return Check(name="ledger", state="fail", found=health.problem or "it cannot be read")
+    if health.problem:
+        advice = f"{health.waiting} bytes wait in the spool beside it and are safe; they move in once this is mended"
+        return Check(name="ledger", state="fail", found=f"{counts}; {health.problem}", advice=advice)
+    if health.rejected:
+        advice = "the table `rejected` keeps them with the reason; totals lack them"
+        return Check(name="ledger", state="fail", found=f"{counts}, {health.rejected} rejected", advice=advice)
+    if health.lost:
+        advice = "they could be stored nowhere; the table `losses` says when and why, and totals of that time lack them"
+        return Check(name="ledger", state="warn", found=f"{counts}, {health.lost} lost", advice=advice)
+    return Check(name="ledger", state="ok", found=f"{counts}, none waiting, rejected or lost")
+
+
+def _clock(ledger: SqliteLedger, now: datetime) -> Check:
+    future = ledger.totals(("message",), Selection(since=now + _CLOCK_TOLERANCE))
+    if not future:
+        return Check(name="clock", state="ok", found="no entry lies in the future")
+    messages = _some([str(uuid) for (uuid,) in future])
+    advice = "compare this machine's clock with that of the machine that recorded them; prices depend on the day"
+    return Check(name="clock", state="fail", found=f"entries in the future, of {messages}", advice=advice)
+
+
+def _disk(directory: Path) -> Check:
+    try:
+        free = shutil.disk_usage(directory).free
+    except OSError as error:
+        found = f"{str(directory)!r}: {error.strerror}"
+        return Check(name="disk", state="fail", found=found, advice="make the directory, or name another ledger")
+    found = f"{free / _GIGABYTE:.1f} GB free at {str(directory)!r}"
+    if free >= _LOW_DISK:
+        return Check(name="disk", state="ok", found=found)
+    return Check(name="disk", state="warn" if free >= _NO_DISK else "fail", found=found, advice="free some disk space")
+
+
+def _price_table(now: datetime) -> Check:
+    table = GenaiPrices()
+    latest = table.latest_change(now.date())
+    found = f"{table.name} {table.version}, sha256 {table.data_hash}, knows price changes up to {latest}"
+    if latest is None or now.date() - latest > _STALE_PRICES:
+        return Check(name="prices", state="warn", found=found, advice="pip install --upgrade genai-prices")
+    return Check(name="prices", state="ok", found=found)
+
+
+def _rates_file(path: str | None) -> Check:
+    if path is None:
+        return Check(name="own rates", state="ok", found="none: list prices only")
+    try:
+        rates = OwnRates(path)
+    except ConfigurationError as error:
+        advice = "mend the file, or unset COSTTRACE_RATES"
+        return Check(name="own rates", state="fail", found=str(error), advice=advice)
+    return Check(name="own rates", state="ok", found=f"{path!r} is valid, sha256 {rates.data_hash}")
+
+
+def _gaps(found: Sequence[Gap]) -> Iterator[Check]:
+    if not found:
+        yield Check(name="unpriced", state="ok", found="every call has its cost")
+    for gap in found:
+        yield _gap(gap)
+
+
+def _gap(gap: Gap) -> Check:
+    calls = f"{gap.calls} call{'s' if gap.calls != 1 else ''}"
+    found = f"{calls} of {gap.provider or 'unknown provider'} {gap.model or 'unknown model'}: {gap.status}"
+    advice = _ADVICE_BY_STATUS.get(QuoteStatus(gap.status), "`costtrace message` shows the reason with each of them")
+    if gap.status == QuoteStatus.UNPRICED and _is_priced_now(gap):
+        advice = "it has a price by now; these calls stay as they were recorded"
+    return Check(name="unpriced", state="warn", found=found, advice=advice)
+
+
+def _is_priced_now(gap: Gap) -> bool:
+    one_token = Usage(buckets={"input": 1, "output": 1})
+    catalog = Catalog.default()
+    return catalog.quote(provider=gap.provider, model=gap.model, usage=one_token).amount is not None
+
+
+def _instrumentation(distributions: Sequence[str]) -> Check:
+    names = {name.lower().replace("_", "-") for name in distributions}
+    others = sorted(name for name in names if _OTHER_INSTRUMENTATION.fullmatch(name))
+    if not others:
+        return Check(name="instrumentation", state="ok", found="no other one is installed")
+    advice = "only one should own the cost on spans: switch off theirs, or do not sum both"
+    return Check(name="instrumentation", state="warn", found=f"also installed: {', '.join(others)}", advice=advice)
+
+
+def _extras(requirements: Sequence[str]) -> Check:
+    needed: dict[str, list[str]] = {}
+    for package, nested, extra in (m.groups() for m in map(_REQUIREMENT.match, requirements) if m):
+        needed.setdefault(extra, [])
+        if not nested:
+            needed[extra].append(package)
+    missing = [extra for extra, packages in needed.items() if extra not in _NO_FEATURES and not _installed(packages)]
+    present = sorted(needed.keys() - missing - _NO_FEATURES)
+    advice = f"pip install '{DISTRIBUTION}[{','.join(sorted(missing))}]' adds what is missing" if missing else None
+    return Check(name="extras", state="ok", found=f"installed: {', '.join(present)}", advice=advice)
+
+
+_NO_FEATURES: Final = frozenset({"all", "dev"})
+
+
+def _installed(packages: Sequence[str]) -> bool:
+    try:
+        return all(metadata.version(package) for package in packages)
+    except metadata.PackageNotFoundError:
+        return False
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more

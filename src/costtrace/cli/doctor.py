@@ -1,0 +1,50 @@
+"""``costtrace doctor``: is all well, and what to do where it is not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Final
+
+import typer
+
+from costtrace.cli.options import AsJson, LedgerUrl, RatesFile
+from costtrace.cli.output import show, show_json
+from costtrace.cli.page import Block, Cell, Column, Grid, Note, Title, Tone
+from costtrace.ledger import open_ledger
+from costtrace.settings import Settings
+
+if TYPE_CHECKING:
+    from costtrace.cli.checks import Check, State
+
+_FOUND_SOMETHING: Final = 1
+_TONES: Final[dict[State, Tone]] = {"ok": "good", "warn": "warn", "fail": "bad"}
+
+
+def doctor(*, as_json: AsJson = False, rates: RatesFile = None, ledger: LedgerUrl = None) -> None:
+    """Check settings, ledger, disk, clock, prices, unpriced models and other instrumentation; 1 if a check fails."""
+    from costtrace.cli.checks import all_checks  # noqa: PLC0415 - the price table, which other commands do without
+
+    settings = Settings.from_environment()
+    settings = replace(settings, ledger=ledger or settings.ledger, rates=rates or settings.rates)
+    checks = list(all_checks(open_ledger(settings.ledger), settings))
+    failed = any(check.state == "fail" for check in checks)
+    if as_json:
+        show_json({"ok": not failed, "checks": [asdict(check) for check in checks]})
+    else:
+        show(_page(checks))
+    if failed:
+        raise typer.Exit(_FOUND_SOMETHING)
+
+
+def _page(checks: Sequence[Check]) -> list[Block]:
+    rows = [row for check in checks for row in _rows(check)]
+    counts = {state: sum(check.state == state for check in checks) for state in _TONES}
+    summary = f"{counts['ok']} ok, {counts['warn']} warnings, {counts['fail']} failed"
+    return [Title("Checks"), Grid((Column(), Column(whole=True), Column()), rows), Note(summary)]
+
+
+def _rows(check: Check) -> Iterator[tuple[Cell, ...]]:
+    yield Cell(check.state, _TONES[check.state]), Cell(check.name), Cell(check.found)
+    if check.advice:
+        yield Cell(""), Cell(""), Cell(f"-> {check.advice}", "dim")

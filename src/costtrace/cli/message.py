@@ -1,0 +1,42 @@
+"""``costtrace message``: what one message cost, with its working."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from costtrace.cli.options import AsJson, LedgerUrl, existing_ledger
+from costtrace.cli.output import show, show_json
+from costtrace.cli.page import Note
+from costtrace.cli.pages.messages import message_page, turn_page
+from costtrace.messages import encode_message
+from costtrace.reports import turn
+
+Html = Annotated[
+    Path | None,
+    typer.Option("--html", metavar="FILE", help="Write the page to FILE instead: one file that loads nothing."),
+]
+
+
+def message(
+    message_uuid: Annotated[str, typer.Argument(metavar="UUID", help="The message_uuid.", show_default=False)],
+    *,
+    with_turn: Annotated[bool, typer.Option("--turn", help="Add the message it replies to, and the total.")] = False,
+    as_json: AsJson = False,
+    html: Html = None,
+    ledger: LedgerUrl = None,
+) -> None:
+    """Show the timeline of one message, what each step cost and how that was worked out, and the total."""
+    found = turn(existing_ledger(ledger), message_uuid)
+    page = turn_page(found) if with_turn else message_page(found.message)
+    if html is not None:
+        from costtrace.cli.html import write_html  # noqa: PLC0415 - rich, only for who wants a page
+
+        write_html(html, f"Message {message_uuid}", page)
+    if as_json:
+        record: dict[str, Any] = encode_message(found.message)
+        show_json({**record, "turn": found.to_dict()} if with_turn else record)
+    else:
+        show(page if html is None else [Note(f"wrote {html}")])

@@ -1,0 +1,78 @@
+"""Options that commands share, and how their text is read."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Final
+
+import typer
+
+from costtrace.errors import ConfigurationError, InvalidValue
+from costtrace.ledger import SqliteLedger, open_ledger
+from costtrace.settings import Settings
+
+EXIT_CODES: Final = (
+    "Exit codes: 0 fine; 1 a check found something (doctor); 2 bad input or configuration, or something is unpriced"
+    " (report --strict)."
+)
+
+LedgerUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--ledger",
+        metavar="URL",
+        help="Address of the ledger, such as sqlite:///costtrace.db; COSTTRACE_LEDGER unless given.",
+        show_default=False,
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON; money is text, so that no digit is lost.")]
+RatesFile = Annotated[
+    str | None,
+    typer.Option(
+        "--rates",
+        metavar="FILE",
+        help="TOML file of your own rates, which win over list prices; COSTTRACE_RATES unless given.",
+        show_default=False,
+    ),
+]
+
+_SECONDS: Final = {"m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+_SPAN: Final = re.compile(r"([1-9][0-9]{0,5})([mhdw])", re.ASCII)
+
+
+def ledger_url(url: str | None) -> str:
+    """The address that was given, or that of the environment."""
+    return url or Settings.from_environment().ledger
+
+
+def existing_ledger(url: str | None) -> SqliteLedger:
+    """The ledger to read from; ConfigurationError where there is none, because reading must not make one."""
+    address = ledger_url(url)
+    ledger = open_ledger(address)
+    if not ledger.exists:
+        raise ConfigurationError(
+            f"there is no ledger at {address!r}; name another with --ledger or COSTTRACE_LEDGER, or make one to look at"
+            " with `costtrace demo`"
+        )
+    return ledger
+
+
+def moment(text: str, option: str) -> datetime:
+    """The moment a text names: a date is its first moment, and what names no zone is meant in UTC."""
+    try:
+        read = datetime.fromisoformat(text)
+        return (read.replace(tzinfo=UTC) if read.tzinfo is None else read).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise InvalidValue(option, text, "a date such as 2026-01-20 or a time such as 2026-01-20T09:30 (UTC)") from None
+
+
+def ago(text: str, option: str) -> datetime:
+    """The moment that long ago: ``30m``, ``12h``, ``7d`` or ``4w``."""
+    span = _SPAN.fullmatch(text)
+    if span is None:
+        raise InvalidValue(option, text, "a span such as 30m, 12h, 7d or 4w")
+    try:
+        return datetime.now(UTC) - timedelta(seconds=int(span[1]) * _SECONDS[span[2]])
+    except OverflowError:
+        raise InvalidValue(option, text, "a span that begins after the year 1") from None

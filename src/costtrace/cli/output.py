@@ -1,0 +1,52 @@
+"""What goes to standard output, and how: set with rich on a terminal, plain into a pipe, JSON where it is asked for."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from costtrace.cli.page import Page
+from costtrace.cli.plain import plain_text
+
+
+def on_terminal() -> bool:
+    """Whether a person reads along."""
+    return sys.stdout.isatty()
+
+
+def show(page: Page) -> None:
+    """Print the page for whoever reads it."""
+    if not on_terminal():
+        sys.stdout.write(plain_text(page))
+        return
+    from rich.console import Console  # noqa: PLC0415 - a pipe must not wait for it
+
+    from costtrace.cli.styled import print_page  # noqa: PLC0415 - as above
+
+    print_page(page, Console(highlight=False))
+
+
+def show_json(value: Any) -> None:
+    """Print one JSON value, indented."""
+    sys.stdout.write(json.dumps(value, indent=2) + "\n")
+
+
+def show_json_line(value: Any) -> None:
+    """Print one JSON value on one line, at once: whoever waits at the other end of a pipe can go on."""
+    sys.stdout.write(json.dumps(value, separators=(",", ":")) + "\n")
+    sys.stdout.flush()
+
+
+@contextmanager
+def progress(doing: str) -> Iterator[None]:
+    """Say on a terminal what takes so long; silent when piped."""
+    if not (on_terminal() and sys.stderr.isatty()):
+        yield
+        return
+    from rich.console import Console  # noqa: PLC0415 - a pipe must not wait for it
+
+    with Console(stderr=True).status(doing):
+        yield

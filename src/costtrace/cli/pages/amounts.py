@@ -1,0 +1,48 @@
+"""Money as a reader meets it: whole, and never a zero where the truth is that nobody knows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from costtrace.cli.page import NOTHING, Cell
+from costtrace.messages import Amounts, Totals
+from costtrace.money import amount_text
+
+
+def lined_up(amounts: Sequence[Decimal]) -> list[str]:
+    """The amounts with as many decimals as the longest of them, so that their points stand below each other."""
+    texts = [amount_text(amount) for amount in amounts]
+    places = max((len(text.partition(".")[2]) for text in texts), default=0)
+    return [f"{amount:.{places}f}" for amount in amounts]  # only adds zeros: nothing is rounded
+
+
+def actual_cells(totals: Sequence[Totals]) -> list[Cell]:
+    """What each of them is known to cost, lined up; a word where nothing is known."""
+    dollars = [total.actual.usd for total in totals if _only_dollars(total.actual)]
+    lined = iter(lined_up(dollars))
+    return [Cell(f"{next(lined)} USD") if _only_dollars(total.actual) else actual_cell(total) for total in totals]
+
+
+def actual_cell(total: Totals) -> Cell:
+    """What is known to be owed; a word where nothing is known."""
+    if total.actual:
+        return Cell(str(total.actual))
+    if total.unpriced:
+        return Cell("unpriced", "bad")
+    return Cell("pending", "warn") if total.estimated else NOTHING
+
+
+def pending_cell(total: Totals) -> Cell:
+    """What is expected on top."""
+    return Cell(str(total.pending), "warn") if total.estimated else NOTHING
+
+
+def coverage_cell(total: Totals) -> Cell:
+    """How many entries stand behind a total, by how well their cost is known."""
+    counted = [f"{count} {name}" for name, count in total.coverage.items() if count]
+    return Cell(", ".join(counted), "" if total.complete else "warn") if counted else NOTHING
+
+
+def _only_dollars(amounts: Amounts) -> bool:
+    return amounts.keys() == {"USD"}

@@ -1,0 +1,90 @@
+"""A quote with its working: every line, where the rates come from, what was assumed and what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from costtrace.cli.page import Block, Cell, Column, Facts, Grid
+from costtrace.cli.pages.amounts import lined_up
+from costtrace.money import amount_text
+from costtrace.quote import PriceBasis, Quote
+from costtrace.usage import Usage
+
+_COLUMNS = (Column(right=True), Column(), Column(right=True), Column(right=True), Column(right=True, whole=True))
+
+
+def working(quote: Quote, usage: Usage | None, *, rates_as_for: int | None = None) -> list[Block]:
+    """The lines (quantity bucket x rate / per = subtotal) and the facts behind them.
+
+    Where the rates come from is left out where it was said already, under the number `rates_as_for`.
+    """
+    blocks: list[Block] = []
+    rows = list(_lines(quote, usage))
+    if rows:
+        blocks.append(Grid(_COLUMNS, rows))
+    facts = list(_facts(quote, usage))
+    if rates_as_for is not None:
+        facts.append(("rates", Cell(f"as for {rates_as_for}", "dim")))
+    elif quote.basis:
+        facts.extend(_basis(quote.basis))
+    if facts:
+        blocks.append(Facts(facts))
+    return blocks
+
+
+def verdict(quote: Quote) -> Cell:
+    """The amount and how far it can be trusted, in a few words."""
+    if quote.amount is None:
+        return Cell(f"unpriced: {quote.reason or quote.status.value}", "bad")
+    money = f"{amount_text(quote.amount)} {quote.currency}"
+    if quote.is_actual:
+        return Cell(f"{money}, {_word(quote)}", "strong")
+    return Cell(f"pending {money}, {_word(quote)}", "warn")
+
+
+def _word(quote: Quote) -> str:
+    return quote.status.value.replace("_", " ")
+
+
+def _lines(quote: Quote, usage: Usage | None) -> Iterator[tuple[Cell, ...]]:
+    subtotals = lined_up([line.subtotal for line in quote.lines])
+    for line, subtotal in zip(quote.lines, subtotals, strict=True):
+        yield (
+            Cell(str(line.quantity)),
+            Cell(line.bucket),
+            Cell(f"x {amount_text(line.rate)}"),
+            Cell(f"/ {line.per}", "dim"),
+            Cell(f"= {subtotal}"),
+        )
+    priced = {line.bucket for line in quote.lines}
+    for bucket, count in usage.buckets.items() if usage else ():
+        if bucket not in priced:
+            yield Cell(str(count)), Cell(bucket), Cell("no rate", "bad"), Cell(""), Cell("unpriced", "bad")
+
+
+def _facts(quote: Quote, usage: Usage | None) -> Iterator[tuple[str, Cell]]:
+    if quote.reason:
+        yield "reason", Cell(quote.reason, "" if quote.is_actual else "bad")
+    if quote.assumptions:
+        yield "assumed", Cell(", ".join(quote.assumptions), "warn")
+    if usage and usage.reasoning_tokens:
+        yield "reasoning", Cell(f"{usage.reasoning_tokens} of the output tokens")
+    if usage and usage.flags:
+        yield "usage", Cell(", ".join(flag.replace("_", " ") for flag in usage.flags), "warn")
+
+
+def _basis(basis: PriceBasis) -> Iterator[tuple[str, Cell]]:
+    yield "rates of", Cell(f"{basis.provider} {basis.model} ({basis.rule})")
+    if basis.effective_from:
+        yield "since", Cell(basis.effective_from.isoformat())
+    if basis.context_used:
+        yield "chosen by", Cell(_options(basis.context_used))
+    if basis.context_ignored:
+        yield "ignored", Cell(_options(basis.context_ignored), "warn")
+    yield "price list", Cell(f"{basis.source} {basis.version}, sha256 {basis.data_hash}", "dim")
+    if basis.url:
+        yield "published", Cell(basis.url, "dim")
+
+
+def _options(options: Mapping[str, str]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in options.items())

@@ -1,0 +1,58 @@
+"""``costtrace report``: what a time cost, by whatever groups are asked for."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from typing import Annotated, Final
+
+import typer
+
+from costtrace.cli.options import AsJson, LedgerUrl, ago, existing_ledger, moment
+from costtrace.cli.output import show, show_json
+from costtrace.cli.pages.reports import csv_rows, report_page
+from costtrace.errors import ConfigurationError
+from costtrace.ledger import GROUPS, Selection
+from costtrace.reports import report as reported
+
+_INCOMPLETE: Final = 2
+
+
+def report(
+    *,
+    by: Annotated[str, typer.Option("--by", metavar="WORDS", help=f"Comma-separated: {', '.join(GROUPS)}.")] = "model",
+    last: Annotated[str | None, typer.Option("--last", metavar="SPAN", help="Such as 30m, 12h, 7d, 4w.")] = None,
+    since: Annotated[str | None, typer.Option("--since", metavar="DATE", help="First moment, UTC.")] = None,
+    until: Annotated[
+        str | None, typer.Option("--until", metavar="DATE", help="First moment that is not counted, UTC.")
+    ] = None,
+    as_json: AsJson = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV: one row per group and currency.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 2 when something is unpriced.")] = False,
+    ledger: LedgerUrl = None,
+) -> None:
+    """Show what each group cost, dearest first, and how complete each total is. All time unless said otherwise."""
+    if as_json and as_csv:
+        raise ConfigurationError("--json and --csv exclude each other; choose one")
+    words = [word.strip() for word in by.split(",") if word.strip()]
+    found = reported(existing_ledger(ledger), words, _selection(last, since, until))
+    if as_json:
+        show_json(found.to_dict())
+    elif as_csv:
+        csv.writer(sys.stdout, lineterminator="\n").writerows(csv_rows(found))
+    else:
+        show(report_page(found))
+    if strict and found.total.unpriced:
+        sys.stderr.write(f"costtrace: {found.total.unpriced} entries are unpriced; `costtrace doctor` says of what\n")
+        raise typer.Exit(_INCOMPLETE)
+
+
+def _selection(last: str | None, since: str | None, until: str | None) -> Selection:
+    if last is None:
+        return Selection(
+            since=None if since is None else moment(since, "--since"),
+            until=None if until is None else moment(until, "--until"),
+        )
+    if since is not None or until is not None:
+        raise ConfigurationError("--last excludes --since and --until; give one or the other")
+    return Selection(since=ago(last, "--last"))
