@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from importlib.util import find_spec
+from importlib import import_module
 
 from costtrace.errors import MissingExtra
 
@@ -11,7 +11,9 @@ from costtrace.errors import MissingExtra
 def main() -> None:
     """Run the command line; ends the process with its exit code."""
     for package in ("rich", "typer"):
-        if find_spec(package) is None:
+        try:
+            import_module(package)
+        except ImportError:
             missing = MissingExtra(package=package, feature="the costtrace command", extra="cli")
             sys.stderr.write(f"costtrace: {missing}\n")
             sys.exit(2)

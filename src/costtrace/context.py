@@ -70,7 +70,7 @@ class Context:
         if self is other or self is NOTHING:
             return other
         missing = {name: getattr(other, name) for name in TEXT_FIELDS if getattr(self, name) is None}
-        return replace(self, **missing, tags={**other.tags, **self.tags})
+        return replace(self, **missing, tags={**other.tags, **self.tags} if other.tags else self.tags)
 
     def to_dict(self) -> dict[str, Any]:
         """What is known, as JSON objects."""
@@ -86,6 +86,8 @@ NOTHING: Final = Context()
 
 def check_text(value: object, field: str) -> str:
     """The value itself when it is a text of 1 to 512 characters; otherwise InvalidValue naming the field."""
+    if type(value) is str and 0 < len(value) <= _MAX_TEXT and value.isascii():
+        return value
     if not isinstance(value, str) or not 1 <= len(value) <= _MAX_TEXT:
         raise InvalidValue(field, value, f"a text of 1 to {_MAX_TEXT} characters")
     if not value.isascii():
@@ -131,8 +133,9 @@ def message_scope(message_uuid: str | None = None, **context: Any) -> Iterator[M
     finally:
         try:
             _scope.reset(token)
-        except ValueError:  # a web framework may close a generator in another context than it opened it in
-            _scope.set(None)
+        except ValueError:  # a web framework may close a generator in another context than it opened it in,
+            if _scope.get() is scope:  # perhaps in one where another message is open by now
+                _scope.set(None)
 
 
 def carry(function: Callable[P, R]) -> Callable[P, R]:

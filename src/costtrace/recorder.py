@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import logging
+import os
 import threading
 import time
 import weakref
@@ -83,6 +84,7 @@ class Recorder:
         self._faults = 0
         self._problem: str | None = None
         self._unpriced: dict[str, int] = {}
+        self._warned: set[str] = set()
         _live.add(self)
 
     def record_call(
@@ -160,7 +162,7 @@ class Recorder:
     def drain(self) -> int:
         """Try now to store what waits in memory; how many entries still wait."""
         self._retry_at = 0.0
-        if self._buffer:
+        if self._buffer or self._unreported:
             self._drain()
         return len(self._buffer)
 
@@ -171,6 +173,9 @@ class Recorder:
             self.ledger.flush()
         except Exception as error:  # noqa: BLE001 - a ledger may be anybody's
             self._refused(error)
+        else:
+            if not self._buffer:
+                self._problem = None
         return self.health()
 
     def health(self) -> Health:
@@ -189,6 +194,12 @@ class Recorder:
         """Store what waits and close the ledger."""
         self.flush()
         self.ledger.close()
+
+    def after_fork(self) -> None:
+        """In a forked child: what waits, and what was lost, is the parent's to store and to tell."""
+        self._lock = threading.RLock()
+        self._buffer.clear()
+        self._lost = self._unreported = 0
 
     def _quote(
         self, provider: str | None, model: str | None, usage: Usage | None, service_tier: str | None, at: datetime
@@ -211,9 +222,10 @@ class Recorder:
                     self._buffer.append(entry)  # at the end: if only this one is refused, the others need not wait
                     return False
                 self._recorded += 1
-            self._report_loss()
-            self._problem = None
-            _log.info("costtrace: the ledger takes entries again")
+            reason, self._problem = self._problem, None
+            if reason:
+                _log.info("costtrace: the ledger takes entries again")
+            self._report_loss(reason or "the ledger refused entries")
             return True
 
     def _stored(self, entry: Entry) -> bool:
@@ -240,22 +252,26 @@ class Recorder:
                 return
             self._lost += 1
             self._unreported += 1
-        if self._lost == 1:
+            first = self._lost == 1
+        if first:
             _log.error("costtrace: the buffer of %d entries is full; entries are lost from now on", self._capacity)
 
-    def _report_loss(self) -> None:
+    def _report_loss(self, reason: str) -> None:
         if self._unreported:
             try:
-                self.ledger.report_loss(self._unreported, self._problem or "the ledger refused entries")
+                self.ledger.report_loss(self._unreported, reason)
                 self._unreported = 0
             except Exception as error:  # noqa: BLE001 - a ledger may be anybody's
                 self._refused(error)
 
     def _count_unpriced(self, entry: Entry, quote: Quote) -> None:
         pair = f"{entry.provider}/{entry.model}"
-        if quote.status is QuoteStatus.UNPRICED and pair not in self._unpriced:
-            _log.warning("%s; its calls are recorded without a cost", quote.reason)
-        self._unpriced[pair] = self._unpriced.get(pair, 0) + 1
+        with self._lock:
+            self._unpriced[pair] = self._unpriced.get(pair, 0) + 1
+            if quote.status is not QuoteStatus.UNPRICED or pair in self._warned:
+                return
+            self._warned.add(pair)
+        _log.warning("%s; its calls are recorded without a cost", quote.reason)
 
 
 _live: Final[weakref.WeakSet[Recorder]] = weakref.WeakSet()
@@ -268,4 +284,11 @@ def _at_exit() -> None:
             _log.error("costtrace: %d entries could not be stored before the process ended", left)
 
 
+def _after_fork() -> None:
+    for recorder in list(_live):
+        recorder.after_fork()
+
+
 atexit.register(_at_exit)
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_after_fork)

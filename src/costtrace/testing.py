@@ -25,9 +25,12 @@ class MemoryLedger:
 
     def append(self, entries: Iterable[Entry]) -> frozenset[str]:
         """Keep the entries and answer the ids of those that were new."""
+        new: set[str] = set()
         with self._lock:
-            new = {entry.entry_id: entry for entry in reversed(list(entries)) if entry.entry_id not in self._entries}
-            self._entries.update(reversed(new.items()))
+            for entry in entries:
+                if entry.entry_id not in self._entries:
+                    self._entries[entry.entry_id] = entry
+                    new.add(entry.entry_id)
         return frozenset(new)
 
     def spool(self, entry: Entry) -> None:

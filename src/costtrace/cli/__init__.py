@@ -2,8 +2,10 @@
 
     app.py       which commands there are; the one place where an error becomes a sentence
     options.py   options that commands share, and how their text is read
-    output.py    pages and JSON to standard output; page.py what a page is made of, plain.py and styled.py how it is set
-    pages/       from values (message, report, quote, entry) to pages
+    checks.py    what doctor looks at
+    pages/       from values (message, report, quote) to pages
+    page.py      what a page is made of; plain.py, styled.py and html.py set it, lines.py and styled_lines.py one entry
+    output.py    pages and JSON to standard output
 
 On a terminal a page is set with rich; into a pipe it goes as plain text with every value whole.
 """

@@ -15,7 +15,7 @@ from costtrace.cli.demo import demo
 from costtrace.cli.doctor import doctor
 from costtrace.cli.message import message
 from costtrace.cli.options import EXIT_CODES
-from costtrace.cli.page import shown
+from costtrace.cli.page import shown, without_password
 from costtrace.cli.price import price
 from costtrace.cli.report import report
 from costtrace.cli.tail import tail
@@ -35,7 +35,7 @@ class _Commands(TyperGroup):
         try:
             status = super().main(*args, **{**options, "standalone_mode": False})
         except typer.TyperException as error:
-            status = _refuse(f"{error.format_message()} See `{self._asked(args, options)} --help`.")
+            status = _refuse(f"{error.format_message().rstrip('.')}; see `{self._asked(args, options)} --help`")
         except CostTraceError as error:
             status = _refuse(str(error))
         sys.exit(status)
@@ -55,7 +55,7 @@ class _Commands(TyperGroup):
 
 
 def _refuse(sentence: str) -> int:
-    sys.stderr.write(f"costtrace: {shown(sentence)}\n")
+    sys.stderr.write(f"costtrace: {shown(without_password(sentence))}\n")
     return _REFUSED
 
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from importlib import metadata
 from pathlib import Path
 from typing import Final, Literal
 
+from costtrace.cli.page import without_password
 from costtrace.errors import ConfigurationError, CostTraceError
-from costtrace.ledger import LedgerHealth, Selection, SqliteLedger
+from costtrace.ledger import LedgerHealth, Selection, SqliteLedger, open_ledger
 from costtrace.pricing import Catalog
 from costtrace.pricing.genai import GenaiPrices
 from costtrace.pricing.own_rates import OwnRates
@@ -38,7 +39,7 @@ _OTHER_INSTRUMENTATION: Final = re.compile(
 )
 """Distributions that watch the same calls and put tokens or costs of their own on spans."""
 _SECRET: Final = re.compile("KEY|PASSWORD|SECRET|TOKEN")
-_PASSWORD: Final = re.compile(r"//[^/@]*@")
+_NO_FEATURES: Final = frozenset({"all", "dev"})
 _REQUIREMENT: Final = re.compile(r"([A-Za-z0-9._-]+)(?:\[([\w,-]+)\])?.*extra == [\"']([\w-]+)[\"']")
 _ADVICE_BY_STATUS: Final = {
     QuoteStatus.UNPRICED: "add a [[rate]] for it to your rates file (COSTTRACE_RATES); earlier calls stay unpriced",
@@ -57,26 +58,41 @@ class Check:
     """What to do about it."""
 
 
-def all_checks(ledger: SqliteLedger, settings: Settings) -> Iterator[Check]:
-    """Every check, in the order in which a person would look."""
-    yield from _settings(settings)
-    yield from _ledger(ledger)
-    yield _disk(ledger.path.absolute().parent)
+def all_checks(settings: Settings, *, given: Mapping[str, str]) -> Iterator[Check]:
+    """Every check, in the order in which a person would look.
+
+    `given` names the variables that an option overrules, each with that option.
+    """
+    yield from _settings(settings, given)
+    try:
+        ledger = open_ledger(settings.ledger, durability=settings.durability)
+    except ConfigurationError as error:
+        yield Check(name="ledger", state="fail", found=without_password(str(error)))
+    else:
+        yield from _ledger(ledger)
+        yield _disk(ledger.path.absolute().parent)
     yield _price_table(datetime.now(UTC))
     yield _rates_file(settings.rates)
     yield _instrumentation([distribution.name for distribution in metadata.distributions()])
     yield _extras(metadata.requires(DISTRIBUTION) or [])
 
 
-def _settings(settings: Settings) -> Iterator[Check]:
+def _settings(settings: Settings, given: Mapping[str, str]) -> Iterator[Check]:
     values = asdict(settings)
     for variable in VARIABLES:
-        value = values[variable.removeprefix("COSTTRACE_").lower()]
-        shown = "set" if _SECRET.search(variable) else _PASSWORD.sub("//***@", str(value))
-        yield Check(name=variable, state="ok", found="none" if value is None else shown)
+        found = setting_text(variable, values[variable.removeprefix("COSTTRACE_").lower()])
+        origin = f" (from {given[variable]})" if variable in given else ""
+        yield Check(name=variable, state="ok", found=found + origin)
     for variable in unknown_variables():
         advice = f"nothing reads it; known are {', '.join(VARIABLES)}"
         yield Check(name=variable, state="warn", found="is set", advice=advice)
+
+
+def setting_text(variable: str, value: str | None) -> str:
+    """The value as it may be shown: what is secret by its name is only said to be set."""
+    if value is None:
+        return "none"
+    return "set" if _SECRET.search(variable) else without_password(value)
 
 
 def _ledger(ledger: SqliteLedger) -> Iterator[Check]:
@@ -189,13 +205,11 @@ def _extras(requirements: Sequence[str]) -> Check:
         needed.setdefault(extra, [])
         if not nested:
             needed[extra].append(package)
-    missing = [extra for extra, packages in needed.items() if extra not in _NO_FEATURES and not _installed(packages)]
-    present = sorted(needed.keys() - missing - _NO_FEATURES)
-    advice = f"pip install '{DISTRIBUTION}[{','.join(sorted(missing))}]' adds what is missing" if missing else None
-    return Check(name="extras", state="ok", found=f"installed: {', '.join(present)}", advice=advice)
-
-
-_NO_FEATURES: Final = frozenset({"all", "dev"})
+    features = sorted(needed.keys() - _NO_FEATURES)
+    missing = [extra for extra in features if not _installed(needed[extra])]
+    found = f"installed: {', '.join(extra for extra in features if extra not in missing)}"
+    advice = f"pip install '{DISTRIBUTION}[NAME]' adds one of {', '.join(missing)}" if missing else None
+    return Check(name="extras", state="ok", found=found, advice=advice)
 
 
 def _installed(packages: Sequence[str]) -> bool:

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import shlex
+import shutil
+import sys
+from contextlib import ExitStack
+from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any, Final
 
@@ -15,7 +21,7 @@ from costtrace.cli.pages.messages import message_page
 from costtrace.cli.pages.reports import report_page
 from costtrace.errors import ConfigurationError, LedgerUnavailable, MissingExtra
 from costtrace.ledger import SqliteLedger, open_ledger
-from costtrace.messages import encode_message
+from costtrace.messages import Message, encode_message
 from costtrace.pricing import Catalog
 from costtrace.recorder import Recorder
 from costtrace.reports import report
@@ -23,6 +29,8 @@ from costtrace.settings import Settings, has_openai_key
 
 _DEFAULT_LEDGER: Final = "sqlite:///costtrace-demo.db"
 _PACKAGES: Final = {"langchain": "langchain", "langchain_openai": "langchain-openai"}
+_EXPECTED_WARNINGS: Final = ("costtrace", "langchain_openai")
+"""Who would warn of what belongs to the story (a model without a price) or to the place (a proxy that is passed by)."""
 _REPORTS: Final = (("user", "channel"), ("model",))
 
 _RATES_TO_COPY: Final = """\
@@ -55,17 +63,21 @@ def demo(
     if live and not has_openai_key():
         raise ConfigurationError("--live needs an OpenAI key in OPENAI_API_KEY; without one, run `costtrace demo`")
     store = open_ledger(ledger)
-    store.last_seq()  # a ledger that cannot be written is better met before the work than after it
     rates = rates or Settings.from_environment().rates
     recorder = Recorder(store, catalog=Catalog.default(rates))
+    for name in _EXPECTED_WARNINGS:
+        logging.getLogger(name).addHandler(logging.NullHandler())
+    before = store.last_seq()  # also meets a ledger that cannot be written before the work, not after it
     with progress("an assistant answers its customers ..."):
         uuid = _run(recorder, live=live, local_llm=local_llm)
     _require_stored(recorder)
-    following = f"costtrace message {uuid} --turn --ledger {shlex.quote(ledger)}"
+    following = [f"{_this_command()} {command} --ledger {shlex.quote(ledger)}" for command in _following(uuid)]
     if as_json:
         show_json(_record(store, uuid, following))
     else:
-        show([*_page(store, uuid), *_next(store, following, local_llm=local_llm and rates is None)])
+        intro = f"{store.last_seq() - before} model calls were recorded at {ledger}. This is the last reply:"
+        advice = _rates_to_copy(store.message(uuid), ledger) if local_llm else []
+        show([Note(intro, "dim"), *_page(store, uuid), *advice, Section("Try next"), Verbatim("\n".join(following))])
 
 
 def _run(recorder: Recorder, *, live: bool, local_llm: bool) -> str:
@@ -77,20 +89,22 @@ def _run(recorder: Recorder, *, live: bool, local_llm: bool) -> str:
 
 
 def _scenes() -> ModuleType:
-    try:
-        from costtrace.sandbox import demo as scenes  # noqa: PLC0415 - LangChain, which takes seconds to load
-    except ModuleNotFoundError as error:
-        module = (error.name or "").partition(".")[0]
-        if module not in _PACKAGES:
-            raise
-        raise MissingExtra(package=_PACKAGES[module], feature="the demo", extra="demo") from None
-    return scenes
+    for module, package in _PACKAGES.items():
+        try:
+            import_module(module)
+        except ImportError:
+            raise MissingExtra(package=package, feature="the demo", extra="demo") from None
+    return import_module("costtrace.sandbox.demo")  # brings LangChain, which takes seconds to load
 
 
 def _run_local(scenes: ModuleType, recorder: Recorder) -> str:
     from costtrace.sandbox.local_llm import LocalModelServer  # noqa: PLC0415 - only this form of the demo needs it
 
-    with LocalModelServer() as server:
+    with ExitStack() as running:
+        try:
+            server = running.enter_context(LocalModelServer())
+        except RuntimeError as error:  # its process ended, and said why on standard error
+            raise ConfigurationError(str(error)) from error
         uuid: str = scenes.local(recorder, base_url=server.base_url, model=server.model)
     return uuid
 
@@ -108,19 +122,30 @@ def _page(ledger: SqliteLedger, uuid: str) -> list[Block]:
     ]
 
 
-def _next(ledger: SqliteLedger, following: str, *, local_llm: bool) -> list[Block]:
-    blocks: list[Block] = []
-    if local_llm:
-        model = next(iter(ledger.totals(("model",))))[0]
-        blocks += [
-            Section("No price list knows this model. To price it, save your rates and give them with --rates"),
-            Verbatim(_RATES_TO_COPY.format(model=model)),
-            Verbatim("costtrace demo --local-llm --rates rates.toml"),
-        ]
-    return [*blocks, Section("Try next"), Verbatim(following), Note("")]
+def _this_command() -> str:
+    """How this program was started, so that it can be started again by copying."""
+    if shutil.which("costtrace"):
+        return "costtrace"
+    if Path(sys.argv[0]).name == "__main__.py":
+        return f"{shlex.quote(sys.executable)} -m costtrace"
+    return shlex.quote(sys.argv[0])
 
 
-def _record(ledger: SqliteLedger, uuid: str, following: str) -> dict[str, Any]:
+def _following(uuid: str) -> list[str]:
+    return [f"message {uuid} --turn", "report --by thread", "doctor"]
+
+
+def _rates_to_copy(message: Message, ledger: str) -> list[Block]:
+    if not message.total.unpriced:
+        return []
+    return [
+        Section("No price list knows this model. Save rates of your own as rates.toml, and run the demo again"),
+        Verbatim(_RATES_TO_COPY.format(model=message.entries[0].model)),
+        Verbatim(f"{_this_command()} demo --local-llm --rates rates.toml --ledger {shlex.quote(ledger)}"),
+    ]
+
+
+def _record(ledger: SqliteLedger, uuid: str, following: list[str]) -> dict[str, Any]:
     return {
         "message": encode_message(ledger.message(uuid)),
         "reports": [report(ledger, by).to_dict() for by in _REPORTS],

@@ -11,7 +11,6 @@ import typer
 from costtrace.cli.options import AsJson, LedgerUrl, RatesFile
 from costtrace.cli.output import show, show_json
 from costtrace.cli.page import Block, Cell, Column, Grid, Note, Title, Tone
-from costtrace.ledger import open_ledger
 from costtrace.settings import Settings
 
 if TYPE_CHECKING:
@@ -27,7 +26,9 @@ def doctor(*, as_json: AsJson = False, rates: RatesFile = None, ledger: LedgerUr
 
     settings = Settings.from_environment()
     settings = replace(settings, ledger=ledger or settings.ledger, rates=rates or settings.rates)
-    checks = list(all_checks(open_ledger(settings.ledger), settings))
+    options = {"COSTTRACE_LEDGER": ("--ledger", ledger), "COSTTRACE_RATES": ("--rates", rates)}
+    given = {variable: option for variable, (option, value) in options.items() if value}
+    checks = list(all_checks(settings, given=given))
     failed = any(check.state == "fail" for check in checks)
     if as_json:
         show_json({"ok": not failed, "checks": [asdict(check) for check in checks]})
@@ -40,7 +41,7 @@ def doctor(*, as_json: AsJson = False, rates: RatesFile = None, ledger: LedgerUr
 def _page(checks: Sequence[Check]) -> list[Block]:
     rows = [row for check in checks for row in _rows(check)]
     counts = {state: sum(check.state == state for check in checks) for state in _TONES}
-    summary = f"{counts['ok']} ok, {counts['warn']} warnings, {counts['fail']} failed"
+    summary = f"{counts['ok']} ok, {counts['warn']} to look at, {counts['fail']} failed"
     return [Title("Checks"), Grid((Column(), Column(whole=True), Column()), rows), Note(summary)]
 
 

@@ -12,24 +12,14 @@ from rich.console import Console
 from rich.terminal_theme import TerminalTheme
 
 from costtrace.cli.page import Page, shown
-from costtrace.cli.styled import print_page
+from costtrace.cli.styled import ON_PAPER, print_page
 from costtrace.errors import ConfigurationError
 
 _WIDTH: Final = 110
-_BLACK_ON_WHITE: Final = TerminalTheme(
-    (255, 255, 255),
-    (28, 32, 36),
-    [
-        (28, 32, 36),
-        (180, 30, 40),
-        (30, 120, 60),
-        (150, 95, 0),
-        (30, 80, 170),
-        (130, 50, 140),
-        (0, 105, 125),
-        (90, 96, 102),
-    ],
-)
+_WHITE: Final = (255, 255, 255)
+_NEARLY_BLACK: Final = (28, 32, 36)
+_BLACK_ON_WHITE: Final = TerminalTheme(_WHITE, _NEARLY_BLACK, [_NEARLY_BLACK] * 8)
+"""Rich wants the eight colours of a terminal as well; the styles on paper use none of them."""
 _FRAME: Final = """<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -64,7 +54,7 @@ def write_html(path: Path, title: str, page: Page) -> None:
 
 def _html(title: str, page: Page) -> str:
     console = Console(
-        record=True, file=io.StringIO(), width=_WIDTH, force_terminal=True, color_system="standard", highlight=False
+        record=True, file=io.StringIO(), width=_WIDTH, color_system="truecolor", theme=ON_PAPER, highlight=False
     )
     print_page(page, console)
     frame = _FRAME.replace("@title@", html.escape(shown(title)).replace("{", "{{").replace("}", "}}"))

@@ -22,11 +22,9 @@ def show(page: Page) -> None:
     if not on_terminal():
         sys.stdout.write(plain_text(page))
         return
-    from rich.console import Console  # noqa: PLC0415 - a pipe must not wait for it
+    from costtrace.cli.styled import print_page, terminal  # noqa: PLC0415 - rich; a pipe must not wait for it
 
-    from costtrace.cli.styled import print_page  # noqa: PLC0415 - as above
-
-    print_page(page, Console(highlight=False))
+    print_page(page, terminal())
 
 
 def show_json(value: Any) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
+
+_CREDENTIALS: Final = re.compile(r"//[^/@\s]*@")
 
 Tone = Literal["", "strong", "dim", "good", "warn", "bad"]
 
@@ -84,6 +87,11 @@ Page = Sequence[Block]
 def shown(text: str) -> str:
     """The text with everything that would move a cursor, change a colour or turn the reading direction written out."""
     return text if text.isprintable() else "".join(c if c.isprintable() else _written_out(c) for c in text)
+
+
+def without_password(text: str) -> str:
+    """The text with user and password taken out of the addresses in it."""
+    return _CREDENTIALS.sub("//***@", text)
 
 
 def _written_out(character: str) -> str:

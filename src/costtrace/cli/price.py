@@ -102,14 +102,15 @@ def _batch(catalog: Catalog, asked: Mapping[str, str | None]) -> None:
     for name, value in asked.items():
         if value is not None:
             raise ConfigurationError(f"--batch reads {name} from its lines; leave out --{name.replace('_', '-')}")
-    bad = 0
+    lines = bad = 0
     for line in sys.stdin.buffer:
         if line.strip():
             answer = _answer(catalog, line)
+            lines += 1
             bad += "error" in answer
             show_json_line(answer)
     if bad:
-        sys.stderr.write(f"costtrace: {bad} lines could not be read; each was answered with its error\n")
+        sys.stderr.write(f"costtrace: {bad} of {lines} lines could not be read; each was answered with its error\n")
         raise typer.Exit(_BAD_LINES)
 
 

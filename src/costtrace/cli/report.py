@@ -11,7 +11,7 @@ import typer
 from costtrace.cli.options import AsJson, LedgerUrl, ago, existing_ledger, moment
 from costtrace.cli.output import show, show_json
 from costtrace.cli.pages.reports import csv_rows, report_page
-from costtrace.errors import ConfigurationError
+from costtrace.errors import ConfigurationError, InvalidValue
 from costtrace.ledger import GROUPS, Selection
 from costtrace.reports import report as reported
 
@@ -43,16 +43,18 @@ def report(
     else:
         show(report_page(found))
     if strict and found.total.unpriced:
-        sys.stderr.write(f"costtrace: {found.total.unpriced} entries are unpriced; `costtrace doctor` says of what\n")
+        missing = f"{found.total.unpriced} of {found.total.entries} entries have no price"
+        sys.stderr.write(f"costtrace: {missing}; `costtrace doctor` says which models\n")
         raise typer.Exit(_INCOMPLETE)
 
 
 def _selection(last: str | None, since: str | None, until: str | None) -> Selection:
     if last is None:
-        return Selection(
-            since=None if since is None else moment(since, "--since"),
-            until=None if until is None else moment(until, "--until"),
-        )
+        first = None if since is None else moment(since, "--since")
+        end = None if until is None else moment(until, "--until")
+        if first and end and first >= end:
+            raise InvalidValue("--until", until, f"a moment after --since {since}")
+        return Selection(since=first, until=end)
     if since is not None or until is not None:
         raise ConfigurationError("--last excludes --since and --until; give one or the other")
     return Selection(since=ago(last, "--last"))

@@ -8,7 +8,7 @@ from typing import Annotated, Final
 
 import typer
 
-from costtrace.cli.lines import line_printer
+from costtrace.cli.lines import print_line
 from costtrace.cli.options import AsJson, LedgerUrl, ago, existing_ledger
 from costtrace.cli.output import on_terminal, show_json_line
 from costtrace.entry import Entry, encode_entry
@@ -30,7 +30,7 @@ def tail(
 ) -> None:
     """Show the last entries of the ledger, then new ones as they arrive, until Ctrl-C."""
     store = existing_ledger(ledger)
-    show = _as_json if as_json else line_printer(styled=on_terminal())
+    show = _as_json if as_json else _line_printer()
     try:
         last = max(store.last_seq(), _each(show, _past(store, count, since)))
         while not once:
@@ -38,6 +38,14 @@ def tail(
             time.sleep(_POLL_S)
     except KeyboardInterrupt:
         return
+
+
+def _line_printer() -> Callable[[int, Entry], None]:
+    if not on_terminal():
+        return print_line
+    from costtrace.cli.styled_lines import StyledLines  # noqa: PLC0415 - rich; a pipe must not wait for it
+
+    return StyledLines()
 
 
 def _past(store: Ledger, count: int, since: str | None) -> Iterable[tuple[int, Entry]]:

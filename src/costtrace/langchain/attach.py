@@ -17,7 +17,7 @@ from uuid import UUID
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.tracers.context import register_configure_hook
 
-from costtrace.context import MessageScope, message_scope
+from costtrace.context import MessageScope, current_message, message_scope
 from costtrace.langchain.handler import CostCallbackHandler
 from costtrace.langchain.results import Answer
 from costtrace.recorder import Recorder
@@ -104,5 +104,6 @@ def message(
         finally:
             try:
                 _scoped.reset(token)
-            except ValueError:  # a web framework may close a generator in another context than it opened it in
-                _scoped.set(None)
+            except ValueError:  # closed in another context than it was opened in, see `message_scope`
+                if current_message() is scope:
+                    _scoped.set(None)

@@ -2,7 +2,7 @@
 
 LangChain reports a run's end without its metadata, sometimes twice, sometimes late, sometimes never. So every run is
 opened once, by its run id, and closed once; a run that nobody closes is closed here: soon after its root was cancelled,
-some time after its root ended, after a day in any case, or when too many are open.
+some time after its root ended, after an hour in any case, or when too many are open.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final, Generic, TypeVar
 from uuid import UUID
 
 from opentelemetry.trace import Span
@@ -25,10 +25,11 @@ CANCELLED_GRACE_NS: Final = 1 * _SECOND
 """A cancelled root takes its calls with it; what is still on its way arrives within this time."""
 ENDED_GRACE_NS: Final = 120 * _SECOND
 """A call may outlive the chain that started it."""
-TTL_NS: Final = 24 * 3600 * _SECOND
+TTL_NS: Final = 3600 * _SECOND
 """Without any sign of its root, a call is given up after this time."""
 MAX_OPEN: Final = 100_000
 MAX_RECENT: Final = 1024
+_LOOK_EVERY_NS: Final = 60 * _SECOND
 
 
 @dataclass(slots=True)
@@ -81,8 +82,9 @@ class RunTable:
         self._lock = threading.RLock()
         self._calls: dict[int, Call] = {}
         self._chains: dict[int, Chain] = {}
-        self._recent_chains: dict[int, Chain] = {}
-        self._recent_calls: dict[int, Call | None] = {}
+        self._recent_chains: _Recent[Chain] = _Recent()
+        self._recent_calls: _Recent[Call | None] = _Recent()
+        self._next_look_ns = 0
         self._doomed: dict[int, Call] = {}
         self._timer: threading.Timer | None = None
         self._timer_deadline_ns = 0
@@ -117,6 +119,7 @@ class RunTable:
                 call.deadline_ns = deadline
                 call.verdict = Status.CANCELLED if cancelled else Status.ABANDONED
                 self._doomed[call.run_id.int] = call
+            chain.calls = None
             self._arm(deadline)
 
     def open_call(self, call: Call) -> bool:
@@ -131,9 +134,9 @@ class RunTable:
                 if root.calls is None:
                     root.calls = {}
                 root.calls[key] = call
-            oldest = next(iter(self._calls.values()))
-        if len(self._calls) > MAX_OPEN or call.start_ns - oldest.start_ns > TTL_NS:
-            self._end_without_answer(oldest)
+        if call.start_ns >= self._next_look_ns or len(self._calls) > MAX_OPEN:
+            self._next_look_ns = call.start_ns + _LOOK_EVERY_NS
+            self._give_up_oldest(call.start_ns)
         return True
 
     def close_call(self, run_id: UUID) -> Call | None:
@@ -146,17 +149,21 @@ class RunTable:
         return run_id.int in self._calls or self._recent_calls.get(run_id.int) is not None
 
     def closed_call(self, run_id: UUID) -> tuple[bool, Call | None]:
-        """Whether a call of that id ended a short while ago, and the call itself if it was given up."""
+        """Whether a call of that id ended a short while ago, and the call itself if it was given up.
+
+        The end that asks is remembered: asked again, it was seen.
+        """
         with self._lock:
             seen = run_id.int in self._recent_calls
             given_up = self._recent_calls.get(run_id.int)
-            if given_up is not None:
-                self._recent_calls[run_id.int] = None
+            if given_up is not None or not seen:
+                self._recent_calls.put(run_id.int, None)
             return seen, given_up
 
     def give_up_overdue(self) -> None:
         """Close the calls whose time is over."""
         now = self._clock()
+        self._give_up_oldest(now)
         for call in [call for call in list(self._doomed.values()) if call.deadline_ns <= now]:
             self._end_without_answer(call)
         with self._lock:
@@ -171,7 +178,7 @@ class RunTable:
             self._end_without_answer(call)
         with self._lock:
             self._chains.clear()
-            self._recent_chains.clear()
+            self._recent_chains = _Recent()
             if self._timer is not None:
                 self._timer.cancel()
                 self._timer = None
@@ -179,6 +186,15 @@ class RunTable:
     def after_fork(self) -> None:
         """In a forked child: the open runs are the parent's to end."""
         self._reset()
+
+    def _give_up_oldest(self, now_ns: int) -> None:
+        """Calls are kept in the order they began, so only the first ones can be too old, or too many."""
+        while True:
+            with self._lock:
+                oldest = next(iter(self._calls.values()), None)
+                if oldest is None or (len(self._calls) <= MAX_OPEN and now_ns - oldest.start_ns <= TTL_NS):
+                    return
+            self._end_without_answer(oldest)
 
     def _end_without_answer(self, call: Call) -> None:
         with self._lock:
@@ -193,13 +209,13 @@ class RunTable:
         self._doomed.pop(key, None)
         if call.root is not None and call.root.calls:
             call.root.calls.pop(key, None)
-        _remember(self._recent_calls, key, given_up)
+        self._recent_calls.put(key, given_up)
         return call
 
     def _retire(self, key: int) -> Chain | None:
         chain = self._chains.get(key)
         if chain is not None:
-            _remember(self._recent_chains, key, chain)  # before it leaves the other: `chain` looks without the lock
+            self._recent_chains.put(key, chain)  # before it leaves the other: `chain` looks without the lock
             del self._chains[key]
         return chain
 
@@ -215,8 +231,20 @@ class RunTable:
         self._timer.start()
 
 
-def _remember(recent: dict[int, T], key: int, value: T) -> None:
-    recent.pop(key, None)
-    recent[key] = value
-    if len(recent) > MAX_RECENT:
-        del recent[next(iter(recent))]
+class _Recent(Generic[T]):
+    """What was put in last, by run id: at least the latest `MAX_RECENT`, at most twice as many."""
+
+    def __init__(self) -> None:
+        self._young: dict[int, T] = {}
+        self._old: dict[int, T] = {}
+
+    def __contains__(self, key: int) -> bool:
+        return key in self._young or key in self._old
+
+    def get(self, key: int) -> T | None:
+        return self._young[key] if key in self._young else self._old.get(key)
+
+    def put(self, key: int, value: T) -> None:
+        if len(self._young) >= MAX_RECENT:
+            self._old, self._young = self._young, {}
+        self._young[key] = value

@@ -27,8 +27,9 @@ class BackgroundIngest:
     """Calls `ingest` when a batch has gathered, or a second after the first of it; started by the first notice."""
 
     def __init__(self, ingest: Callable[[], None]) -> None:
-        self._ingest = weakref.WeakMethod(ingest)
-        self._wake: SimpleQueue[str] = SimpleQueue()
+        wake: SimpleQueue[str] = SimpleQueue()
+        self._wake = wake
+        self._ingest = weakref.WeakMethod(ingest, lambda _: wake.put(_STOP))  # no ledger, no thread
         self._woken = False
         self._hurried = False
         self._waiting = 0

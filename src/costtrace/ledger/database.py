@@ -21,7 +21,7 @@ _WAYS_OUT: Final = {
     sqlite3.SQLITE_CANTOPEN: "check that the path is a file in a directory that exists and may be written",
     sqlite3.SQLITE_CORRUPT: "restore it from a copy, or save what is left with the sqlite3 command .recover",
     sqlite3.SQLITE_FULL: "free some disk space",
-    sqlite3.SQLITE_NOTADB: "no SQLite database stands at that path; check the address",
+    sqlite3.SQLITE_NOTADB: "check the address: something else stands there",
     sqlite3.SQLITE_READONLY: "give this user the right to write the file and its directory",
 }
 """What a person can do, by SQLite's result code."""
@@ -38,7 +38,6 @@ class Database:
         self._busy_timeout_s = busy_timeout_s
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
-        self._abandoned: list[sqlite3.Connection] = []
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -67,12 +66,23 @@ class Database:
                 self._connection.close()
                 self._connection = None
 
+    def before_fork(self) -> None:
+        """Let go of the file, and let nobody open it until the fork is over.
+
+        SQLite remembers by process which locks it holds. A child that inherits this memory takes locks it does not
+        have for its own: it waits forever for one that was held, or writes to a log that the parent has taken away.
+        https://www.sqlite.org/howtocorrupt.html#_carrying_an_open_database_connection_across_a_fork_
+        """
+        self._lock.acquire()
+        self.close()
+
+    def after_fork_in_parent(self) -> None:
+        """Go on as before."""
+        self._lock.release()
+
     def after_fork(self) -> None:
-        """In a forked child: SQLite forbids using, and even closing, a connection that the parent opened."""
+        """In a forked child: the lock is the parent's."""
         self._lock = threading.RLock()
-        if self._connection is not None:
-            self._abandoned.append(self._connection)
-            self._connection = None
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:

@@ -13,21 +13,30 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from costtrace.errors import LedgerUnusable
 from costtrace.jsontext import decode
 from costtrace.ledger.database import Database
 from costtrace.ledger.rows import COLUMNS, Row
-from costtrace.ledger.spool import Spool, frames, next_frame
+from costtrace.ledger.spool import MAGIC, Spool, frames, next_frame
 
 _log: Final = logging.getLogger("costtrace")
 _INSERT: Final = (
-    f"INSERT OR IGNORE INTO entries ({', '.join(COLUMNS)}, basis, body) "  # noqa: S608 - our own column names
-    f"VALUES ({', '.join('?' * (len(COLUMNS) + 2))})"
+    f"INSERT INTO entries ({', '.join(COLUMNS)}, basis, body) "  # noqa: S608 - our own column names
+    f"VALUES ({', '.join('?' * (len(COLUMNS) + 2))}) ON CONFLICT (entry_id) DO NOTHING"
 )
 _BASIS: Final = len(COLUMNS)
 _BATCH_BYTES: Final = 4 * 1024 * 1024
 """A few thousand records: enough to make a commit cheap, little enough to stay in SQLite's cache."""
-_REFUSED: Final = (sqlite3.InterfaceError, sqlite3.ProgrammingError, sqlite3.IntegrityError, OverflowError, ValueError)
-"""What SQLite raises for a value it cannot store, as against a store that does not work."""
+_REFUSED: Final = (
+    sqlite3.InterfaceError,
+    sqlite3.ProgrammingError,
+    sqlite3.IntegrityError,
+    LookupError,
+    OverflowError,
+    TypeError,
+    ValueError,
+)
+"""What is raised for a record that is no row, or a value SQLite cannot store, as against a store that does not work."""
 
 
 class Ingest:
@@ -41,10 +50,16 @@ class Ingest:
 
     def run(self) -> None:
         """Ingest every segment as far as it goes. Raises LedgerUnavailable or LedgerUnusable; nothing is lost then."""
+        unreadable: OSError | None = None
         with self._lock:
             for path in self._spool.segments():
-                if self._spool.has_more(path, self._seen.get(path.name, 0)):
-                    self._segment(path)
+                try:
+                    if self._spool.has_more(path, self._seen.get(path.name, 0)):
+                        self._segment(path)
+                except OSError as error:  # another user's segment, for instance; the others need not wait for it
+                    unreadable = error
+        if unreadable is not None:
+            raise LedgerUnusable(f"cannot read the spool: {unreadable}") from unreadable
 
     def after_fork(self) -> None:
         """In a forked child."""
@@ -60,7 +75,7 @@ class Ingest:
             offset = _ingested(connection, path.name)
             data, writer_gone = self._spool.read(path, offset, _BATCH_BYTES)
             more = len(data) == _BATCH_BYTES
-            records, read = _records(data, complete=writer_gone and not more)
+            records, read = _records(data, writer_gone=writer_gone, more=more)
             _store(connection, path.name, records)
             connection.execute(
                 "INSERT INTO spool_segments (name, ingested) VALUES (?, ?)"
@@ -85,10 +100,11 @@ def _ingested(connection: sqlite3.Connection, segment: str) -> int:
     return row[0] if row else 0
 
 
-def _records(data: bytes, *, complete: bool) -> tuple[list[bytes], int]:
+def _records(data: bytes, *, writer_gone: bool, more: bool) -> tuple[list[bytes], int]:
     """The records of a stretch of a segment, and how many of its bytes are dealt with.
 
-    Where the stretch is complete, because nothing will ever follow, what cannot be read is passed over.
+    Where the writer is gone, what cannot be read is passed over; but the last frame of a stretch with more behind it
+    may only be cut, and then begins the next stretch.
     """
     records: list[bytes] = []
     position = 0
@@ -96,9 +112,11 @@ def _records(data: bytes, *, complete: bool) -> tuple[list[bytes], int]:
         for record, end in frames(data, position):
             records.append(record)
             position = end
-        if not complete or position == len(data):
+        if not writer_gone or position == len(data):
             return records, position
         following = next_frame(data, position)
+        if following is None and more:
+            return records, position or max(data.rfind(MAGIC), len(data) - len(MAGIC))
         if following is None:  # a torn tail: the write never returned, so nobody was told it was stored
             return records, len(data)
         _log.error("a spool segment is damaged: %d bytes between two records are unreadable", following - position)

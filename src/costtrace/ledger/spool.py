@@ -109,10 +109,10 @@ class Spool:
             if self._fsync:
                 os.fsync(segment.fd)
         except OSError as error:
-            self._forget(segment)
+            self._abandon(segment)
             raise _failure(error, self.directory) from error
         if written != len(data):  # the disk is full: the piece that fitted is a torn record
-            self._forget(segment)
+            self._abandon(segment)
             raise LedgerUnavailable(f"cannot write to the spool {str(self.directory)!r}: no space left")
         segment.size += written
         if segment.size >= _SEGMENT_BYTES:
@@ -164,23 +164,36 @@ class Spool:
             self._forget(self._own)
 
     def _open(self) -> _Segment:
+        path = self.directory / f"{_time_ordered_name()}.seg"
+        unlocked = path.with_suffix(".new")
+        fd = None
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
-            path = self.directory / f"{_time_ordered_name()}.seg"
-            unlocked = path.with_suffix(".new")
             fd = os.open(unlocked, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
             _lock(fd)
             unlocked.rename(path)  # seen as a segment only once it is locked, or a reader might take it for orphaned
+            if self._fsync:
+                _fsync_directory(self.directory)
+                _fsync_directory(self.directory.parent)
         except OSError as error:
+            if fd is not None:
+                os.close(fd)
             raise _failure(error, self.directory) from error
-        if self._fsync:
-            _fsync_directory(self.directory)
         self._own = _Segment(path, fd)
         return self._own
 
     def _seal(self, segment: _Segment) -> None:
         self._own = None
         os.close(segment.fd)
+
+    def _abandon(self, segment: _Segment) -> None:
+        """After a failed write. A segment without a whole record is taken away: there would be one for each attempt."""
+        self._forget(segment)
+        if not segment.size:
+            try:
+                segment.path.unlink(missing_ok=True)
+            except OSError:  # a place that became read-only; the next ingest takes it away
+                return
 
     def _forget(self, segment: _Segment) -> None:
         self._own = None

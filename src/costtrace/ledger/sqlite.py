@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import logging
 import os
+import threading
 import time
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
@@ -63,6 +64,7 @@ class SqliteLedger:
         rows = [to_row(entry) for entry in entries]
         if not rows:
             return frozenset()
+        self._ingest.run()  # what was spooled came first, and the first of an id wins
         with self._database.writing() as connection:
             last = _last_seq(connection)
             insert_rows(connection, rows)
@@ -105,8 +107,12 @@ class SqliteLedger:
             totals = grouped_totals(connection, fields, where, values)
         if "day" not in fields:
             return totals
-        day = fields.index("day")
-        return {(*key[:day], day_text(int(key[day] or 0)), *key[day + 1 :]): value for key, value in totals.items()}
+        return {
+            tuple(
+                day_text(int(part or 0)) if field == "day" else part for field, part in zip(fields, key, strict=True)
+            ): value
+            for key, value in totals.items()
+        }
 
     def last_seq(self) -> int:
         """The sequence number of the entry that was stored last; 0 where there is none."""
@@ -157,6 +163,14 @@ class SqliteLedger:
             _log.warning("%s; what was spooled waits in %s", error, self._spool.directory)
         self._database.close()
 
+    def before_fork(self) -> None:
+        """Let go of the file: no SQLite connection may be open across a fork."""
+        self._database.before_fork()
+
+    def after_fork_in_parent(self) -> None:
+        """Go on as before."""
+        self._database.after_fork_in_parent()
+
     def after_fork(self) -> None:
         """In a forked child: start with a segment, a connection and a thread of its own."""
         self._database.after_fork()
@@ -202,11 +216,29 @@ def _at_exit() -> None:
         ledger.close()
 
 
+_fork_lock: Final = threading.Lock()
+_forking: Final[list[SqliteLedger]] = []
+
+
+def _before_fork() -> None:
+    _fork_lock.acquire()
+    _forking.extend(_live)
+    for ledger in _forking:
+        ledger.before_fork()
+
+
+def _after_fork_in_parent() -> None:
+    while _forking:
+        _forking.pop().after_fork_in_parent()
+    _fork_lock.release()
+
+
 def _after_fork() -> None:
-    for ledger in list(_live):
-        ledger.after_fork()
+    while _forking:
+        _forking.pop().after_fork()
+    _fork_lock.release()
 
 
 atexit.register(_at_exit)
 if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork)

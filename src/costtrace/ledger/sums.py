@@ -16,6 +16,8 @@ from costtrace.money import parse_amount, pico_amount
 
 _HALF: Final = 1_000_000
 _DAY_US: Final = 86_400_000_000
+_DAY: Final = f"(occurred_us - (occurred_us < 0) * {_DAY_US - 1}) / {_DAY_US}"
+"""SQLite cuts a quotient towards zero; a day before 1970 needs the one below."""
 
 _SUMS: Final = f"""
     coalesce(sum(pico / {_HALF}) FILTER (WHERE cost IS NOT NULL), 0),
@@ -38,7 +40,7 @@ def grouped_totals(
     connection: sqlite3.Connection, fields: Sequence[str], where: str, values: Sequence[object]
 ) -> dict[Key, Totals]:
     """The totals of each group of the selected entries; a day is its number since 1970, as text."""
-    keys = [f"CAST(occurred_us / {_DAY_US} AS TEXT)" if field == "day" else field for field in fields]
+    keys = [f"CAST({_DAY} AS TEXT)" if field == "day" else field for field in fields]
     group = ", ".join([*keys, "currency"])
     rows = connection.execute(
         f"SELECT {group}, {_SUMS} FROM entries WHERE 1 {where} GROUP BY {group}",  # noqa: S608 - `fields` come from our own table

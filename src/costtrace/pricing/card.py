@@ -114,7 +114,7 @@ class RateCard:
             status=QuoteStatus.PARTIAL if reasons else QuoteStatus.ESTIMATED,
             amount=amount if lines else None,
             lines=tuple(lines),
-            reason="; ".join(reasons) or None,
+            reason="; ".join(reasons) or (None if lines else "no unit that has a price was reported"),
             assumptions=tuple(assumptions),
             basis=self.basis,
         )

@@ -23,10 +23,10 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
-from costtrace.errors import InvalidRates
-from costtrace.money import ZERO
+from costtrace.errors import InvalidRates, InvalidValue
+from costtrace.money import ZERO, check_amount
 from costtrace.pricing.card import PER_MILLION, Band, Rate, RateCard
 from costtrace.quote import PriceBasis
 from costtrace.usage import DIRECTIONS
@@ -100,7 +100,9 @@ class OwnRates:
             raise InvalidRates(f"rates file {str(self._path)!r}: expected only [[rate]] tables")
         return [self._row(number, row) for number, row in enumerate(rows, 1)]
 
-    def _row(self, number: int, row: Mapping[str, Any]) -> _OwnRate:
+    def _row(self, number: int, row: object) -> _OwnRate:
+        if not isinstance(row, dict):
+            raise InvalidRates(f"rates file {str(self._path)!r}, rate number {number}: must be a [[rate]] table")
         for key, value in row.items():
             self._check(number, key, value)
         for key in ("provider", "model"):
@@ -127,8 +129,15 @@ class OwnRates:
         elif key == "effective_from":
             if type(value) is not date:
                 raise self._wrong(number, key, f"must be a date such as 2026-03-01, got {value!r}")
-        elif type(value) not in (int, Decimal) or not Decimal(str(value)).is_finite() or Decimal(str(value)) < ZERO:
+        elif not _is_price(value):
             raise self._wrong(number, key, f"must be a price of zero or more in USD per million tokens, got {value!r}")
 
     def _wrong(self, number: int, key: str, what: str) -> InvalidRates:
         return InvalidRates(f"rates file {str(self._path)!r}, [[rate]] number {number}: {key} {what}")
+
+
+def _is_price(value: object) -> bool:
+    try:
+        return check_amount(Decimal(value) if type(value) is int else value, "price") >= ZERO
+    except InvalidValue:
+        return False

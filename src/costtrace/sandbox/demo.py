@@ -7,18 +7,21 @@ The real LangChain agent and the real OpenAI client talk to a stand-in on loopba
 from __future__ import annotations
 
 import json
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from typing import Any, Final
 
 from langchain.agents import create_agent
 from langchain.messages import HumanMessage, SystemMessage
 from langchain_openai import ChatOpenAI
 from langsmith import tracing_context
-from openai import DefaultHttpxClient
+from openai import DefaultHttpxClient, OpenAIError
 from pydantic import SecretStr
 
 import costtrace
 from costtrace.context import MessageScope, new_message_uuid
+from costtrace.errors import ConfigurationError
 from costtrace.langchain import CostCallbackHandler
 from costtrace.sandbox.openai import OpenAIServer, Reply
 
@@ -32,6 +35,7 @@ _TARIFF: Final = "\n".join(
 )
 _INSTRUCTIONS: Final = f"You answer customers of Harbor Parcel by SMS, in one sentence.\n{_TARIFF}"
 _SORTING: Final = SystemMessage("Name the department for this message: delivery, billing or other.")
+_LOCAL_ANSWER_TOKENS: Final = 16
 _UNPRICED_MODEL: Final = "harbor-tone-1"
 
 
@@ -43,38 +47,46 @@ def parcel_status(parcel_number: str) -> str:
 def scripted(recorder: costtrace.Recorder) -> str:
     """Everything that happens to model calls in a day, against the stand-in: no key, no network."""
     handler = CostCallbackHandler(recorder)
-    with OpenAIServer() as server, tracing_context(enabled=False), DefaultHttpxClient(trust_env=False) as client:
-
-        def model(name: str, **options: Any) -> ChatOpenAI:
-            key = SecretStr("sk-local")
-            return ChatOpenAI(model=name, base_url=server.base_url, api_key=key, http_client=client, **options)
-
+    with OpenAIServer() as server, _on_loopback(server.base_url) as chat:
         server.script(Reply(), Reply(status=429))  # the first sorting goes well, then the limit: the client tries again
-        reply = _sms_conversation(handler, model("gpt-4o"), sorter=model("gpt-4o-mini"))
-        _web_chat(handler, model("gpt-4.1-mini", stream_usage=True))
-        _complaint(handler, model("o4-mini", reasoning_effort="low"))
-        _summary(handler, model("gpt-4.1", use_responses_api=True))
+        reply = _sms_conversation(handler, chat(model="gpt-4o"), sorter=chat(model="gpt-4o-mini"))
+        _web_chat(handler, chat(model="gpt-4.1-mini", stream_usage=True))
+        _complaint(handler, chat(model="o4-mini", reasoning_effort="low"))
+        _summary(handler, chat(model="gpt-4.1", use_responses_api=True))
         server.script(Reply(status=500))
-        _fallback(handler, model("gpt-4o", max_retries=0), instead=model("gpt-4o-mini"))
-        _own_model(handler, model(_UNPRICED_MODEL))
+        _fallback(handler, chat(model="gpt-4o", max_retries=0), instead=chat(model="gpt-4o-mini"))
+        _own_model(handler, chat(model=_UNPRICED_MODEL))
     return reply
 
 
 def live(recorder: costtrace.Recorder) -> str:
-    """The SMS conversation with OpenAI itself; the key is in the environment, where its client looks for it."""
-    model = ChatOpenAI(model=LIVE_MODEL)
-    return _sms_conversation(CostCallbackHandler(recorder), model, sorter=model)
+    """The SMS conversation with OpenAI itself; the key is in the environment, where its client looks for it.
+
+    Raises ConfigurationError where it does not answer; what was paid by then is recorded.
+    """
+    try:
+        model = ChatOpenAI(model=LIVE_MODEL)
+        return _sms_conversation(CostCallbackHandler(recorder), model, sorter=model)
+    except OpenAIError as error:
+        what = f"OpenAI did not answer ({type(error).__name__})"
+        raise ConfigurationError(f"{what}; check OPENAI_API_KEY and the network, or run `costtrace demo`") from error
 
 
 def local(recorder: costtrace.Recorder, *, base_url: str, model: str) -> str:
     """Two questions to a model at that address: the usage is what it counted itself."""
     handler = CostCallbackHandler(recorder)
-    with tracing_context(enabled=False), DefaultHttpxClient(trust_env=False) as client:
-        chat = ChatOpenAI(model=model, base_url=base_url, api_key=SecretStr("local"), http_client=client, temperature=0)
-        with _message(handler, "user-7", "sms", role="assistant") as reply:
-            for question in _QUESTIONS:
-                chat.invoke([SystemMessage("You answer customers of a parcel company."), HumanMessage(question)])
+    with _on_loopback(base_url) as chat, _message(handler, "user-7", "sms", role="assistant") as reply:
+        local_model = chat(model=model, temperature=0, max_tokens=_LOCAL_ANSWER_TOKENS)
+        for question in _QUESTIONS:
+            local_model.invoke([SystemMessage("You answer customers of a parcel company."), HumanMessage(question)])
     return reply.uuid
+
+
+@contextmanager
+def _on_loopback(base_url: str) -> Iterator[Callable[..., ChatOpenAI]]:
+    """Makes chat models of that address, and keeps them there: past a proxy or a tracer that the environment names."""
+    with tracing_context(enabled=False), DefaultHttpxClient(trust_env=False) as client:
+        yield partial(ChatOpenAI, base_url=base_url, api_key=SecretStr("sk-local"), http_client=client)
 
 
 def _message(

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
+from typing import Final
 
 from costtrace.cli.page import NOTHING, Cell
-from costtrace.messages import Amounts, Totals
+from costtrace.messages import Totals
 from costtrace.money import amount_text
+
+NOTHING_BOUGHT: Final = Cell("nothing bought", "dim")
+"""Stands where no entry could cost anything, as when the provider refused the call."""
 
 
 def lined_up(amounts: Sequence[Decimal]) -> list[str]:
@@ -17,11 +21,12 @@ def lined_up(amounts: Sequence[Decimal]) -> list[str]:
     return [f"{amount:.{places}f}" for amount in amounts]  # only adds zeros: nothing is rounded
 
 
-def actual_cells(totals: Sequence[Totals]) -> list[Cell]:
-    """What each of them is known to cost, lined up; a word where nothing is known."""
-    dollars = [total.actual.usd for total in totals if _only_dollars(total.actual)]
-    lined = iter(lined_up(dollars))
-    return [Cell(f"{next(lined)} USD") if _only_dollars(total.actual) else actual_cell(total) for total in totals]
+def actual_column(totals: Sequence[Totals]) -> tuple[str, list[Cell]]:
+    """What each of them is known to cost, lined up below a head that names the currency where there is only one."""
+    if any(total.actual.keys() - {"USD"} for total in totals):
+        return "actual", [actual_cell(total) for total in totals]
+    lined = iter(lined_up([total.actual.usd for total in totals if total.actual]))
+    return "actual USD", [Cell(next(lined)) if total.actual else actual_cell(total) for total in totals]
 
 
 def actual_cell(total: Totals) -> Cell:
@@ -30,7 +35,7 @@ def actual_cell(total: Totals) -> Cell:
         return Cell(str(total.actual))
     if total.unpriced:
         return Cell("unpriced", "bad")
-    return Cell("pending", "warn") if total.estimated else NOTHING
+    return Cell("pending", "warn") if total.estimated else NOTHING_BOUGHT
 
 
 def pending_cell(total: Totals) -> Cell:
@@ -42,7 +47,3 @@ def coverage_cell(total: Totals) -> Cell:
     """How many entries stand behind a total, by how well their cost is known."""
     counted = [f"{count} {name}" for name, count in total.coverage.items() if count]
     return Cell(", ".join(counted), "" if total.complete else "warn") if counted else NOTHING
-
-
-def _only_dollars(amounts: Amounts) -> bool:
-    return amounts.keys() == {"USD"}

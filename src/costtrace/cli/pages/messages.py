@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from costtrace.cli.page import NOTHING, Block, Cell, Column, Facts, Grid, Note, Section, Title
-from costtrace.cli.pages.amounts import actual_cell, coverage_cell, pending_cell
+from costtrace.cli.pages.amounts import NOTHING_BOUGHT, actual_cell, coverage_cell, lined_up, pending_cell
 from costtrace.cli.pages.quotes import verdict, working
 from costtrace.context import Context
 from costtrace.entry import Entry
@@ -14,7 +14,8 @@ from costtrace.messages import Message, Totals
 from costtrace.reports import Turn
 
 _LABELS = {"user_id": "user", "thread_id": "thread", "message_type": "type", "reply_to": "replies to"}
-_TIMELINE = (
+_SECOND_US = 1_000_000
+_STEPS = (
     Column("#", right=True),
     Column("time"),
     Column("what"),
@@ -22,7 +23,6 @@ _TIMELINE = (
     Column("in", right=True),
     Column("out", right=True),
     Column("took", right=True),
-    Column("cost", right=True),
 )
 
 
@@ -32,7 +32,7 @@ def message_page(message: Message) -> list[Block]:
         Title(f"Message {message.uuid}"),
         Facts([*_context(message.context), ("began", Cell(f"{message.started_at:%Y-%m-%d %H:%M:%S.%f} UTC"))]),
         Section("Timeline"),
-        Grid(_TIMELINE, [_step(number, entry, message) for number, entry in enumerate(message.entries, 1)]),
+        _timeline(message),
         *_workings(message),
         Section("Total"),
         Facts(list(total_facts(message.total, message.entries))),
@@ -55,7 +55,7 @@ def turn_page(turn: Turn) -> list[Block]:
 def total_facts(total: Totals, entries: tuple[Entry, ...]) -> Iterator[tuple[str, Cell]]:
     """A total, and how complete it is."""
     actual = actual_cell(total)
-    yield "actual", Cell(actual.text, actual.tone or "good") if total.entries else Cell("nothing was bought", "dim")
+    yield "actual", Cell(actual.text, actual.tone or "good")
     if total.estimated:
         yield "pending", Cell(f"{pending_cell(total).text}, not in the actual amount", "warn")
     for reason in dict.fromkeys(_reason(entry) for entry in entries if is_unpriced(entry)):
@@ -73,6 +73,11 @@ def what(entry: Entry) -> str:
     return f"{known} (asked for {asked})" if asked and asked != entry.model else known
 
 
+def briefly(entry: Entry) -> str:
+    """The kind of an entry and who served it, where what had been asked for stands elsewhere."""
+    return f"{entry.kind} {entry.model or entry.provider or ''}".rstrip()
+
+
 def outcome(entry: Entry) -> Cell:
     """How it ended."""
     if entry.error:
@@ -86,7 +91,7 @@ def cost_cell(entry: Entry) -> Cell:
         return Cell(str(entry.cost))
     if entry.estimate is not None:
         return Cell(f"pending {entry.estimate}", "warn")
-    return Cell("unpriced", "bad") if is_unpriced(entry) else NOTHING
+    return Cell("unpriced", "bad") if is_unpriced(entry) else NOTHING_BOUGHT
 
 
 def is_unpriced(entry: Entry) -> bool:
@@ -102,18 +107,39 @@ def _context(context: Context) -> Iterator[tuple[str, Cell]]:
             yield _LABELS.get(name, name), Cell(value)
 
 
+def _timeline(message: Message) -> Grid:
+    head, costs = _costs(message.entries)
+    steps = [_step(number, entry, message) for number, entry in enumerate(message.entries, 1)]
+    rows = [(*step, cost) for step, cost in zip(steps, costs, strict=True)]
+    return Grid((*_STEPS, Column(head, right=True, whole=True)), rows)
+
+
+def _costs(entries: Sequence[Entry]) -> tuple[str, list[Cell]]:
+    """The cost of each entry, lined up below a head that names the currency where there is only one."""
+    known = [entry.cost for entry in entries if entry.cost is not None]
+    if any(money.currency != "USD" for money in known):
+        return "cost", [cost_cell(entry) for entry in entries]
+    lined = iter(lined_up([money.amount for money in known]))
+    return "cost USD", [cost_cell(entry) if entry.cost is None else Cell(next(lined)) for entry in entries]
+
+
 def _step(number: int, entry: Entry, message: Message) -> tuple[Cell, ...]:
     usage = entry.usage
     return (
         Cell(str(number), "dim"),
         Cell(_clock(entry.occurred_at, message.started_at)),
-        Cell(what(entry)),
+        Cell(briefly(entry)),
         outcome(entry),
         Cell(str(usage.input_tokens)) if usage else NOTHING,
         Cell(str(usage.output_tokens)) if usage else NOTHING,
-        Cell(f"{entry.duration_us / 1_000_000:.3f} s") if entry.duration_us is not None else NOTHING,
-        cost_cell(entry),
+        Cell(_took(entry.duration_us)) if entry.duration_us is not None else NOTHING,
     )
+
+
+def _took(microseconds: int) -> str:
+    if microseconds < _SECOND_US:
+        return f"{microseconds / 1_000:.0f} ms"
+    return f"{microseconds / _SECOND_US:.2f} s"
 
 
 def _clock(moment: datetime, began: datetime) -> str:
@@ -138,7 +164,7 @@ def _unquoted(entry: Entry) -> str:
         return f"{entry.cost}, as the seller named it"
     if entry.estimate is not None:
         return f"pending {entry.estimate}"
-    return "nothing was bought"
+    return NOTHING_BOUGHT.text
 
 
 def _reason(entry: Entry) -> str:

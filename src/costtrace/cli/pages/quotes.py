@@ -36,23 +36,18 @@ def verdict(quote: Quote) -> Cell:
     """The amount and how far it can be trusted, in a few words."""
     if quote.amount is None:
         return Cell(f"unpriced: {quote.reason or quote.status.value}", "bad")
-    money = f"{amount_text(quote.amount)} {quote.currency}"
-    if quote.is_actual:
-        return Cell(f"{money}, {_word(quote)}", "strong")
-    return Cell(f"pending {money}, {_word(quote)}", "warn")
-
-
-def _word(quote: Quote) -> str:
-    return quote.status.value.replace("_", " ")
+    word = quote.status.value.replace("_", " ")
+    return Cell(f"{amount_text(quote.amount)} {quote.currency}, {word}", "strong" if quote.is_actual else "warn")
 
 
 def _lines(quote: Quote, usage: Usage | None) -> Iterator[tuple[Cell, ...]]:
     subtotals = lined_up([line.subtotal for line in quote.lines])
-    for line, subtotal in zip(quote.lines, subtotals, strict=True):
+    rates = lined_up([line.rate for line in quote.lines])
+    for line, rate, subtotal in zip(quote.lines, rates, subtotals, strict=True):
         yield (
             Cell(str(line.quantity)),
             Cell(line.bucket),
-            Cell(f"x {amount_text(line.rate)}"),
+            Cell(f"x {rate}"),
             Cell(f"/ {line.per}", "dim"),
             Cell(f"= {subtotal}"),
         )
@@ -63,7 +58,7 @@ def _lines(quote: Quote, usage: Usage | None) -> Iterator[tuple[Cell, ...]]:
 
 
 def _facts(quote: Quote, usage: Usage | None) -> Iterator[tuple[str, Cell]]:
-    if quote.reason:
+    if quote.reason and quote.amount is not None:  # without an amount, the verdict says it
         yield "reason", Cell(quote.reason, "" if quote.is_actual else "bad")
     if quote.assumptions:
         yield "assumed", Cell(", ".join(quote.assumptions), "warn")

@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from costtrace.cli.page import Block, Cell, Column, Grid, Note, Title
-from costtrace.cli.pages.amounts import actual_cells, coverage_cell, pending_cell
+from costtrace.cli.pages.amounts import actual_column, coverage_cell, pending_cell
 from costtrace.messages import Totals
 from costtrace.money import amount_text
 from costtrace.reports import Report
@@ -15,8 +15,7 @@ from costtrace.reports import Report
 
 def report_page(report: Report) -> list[Block]:
     """The groups, dearest first, and their total."""
-    by = f" by {' and '.join(report.by)}" if report.by else ""
-    title = Title(f"Cost{by}, {_period(report.selection.since, report.selection.until)}")
+    title = Title(f"Cost{_by(report.by)}, {_period(report.selection.since, report.selection.until)}")
     if not report.rows:
         return [title, Note("There are no entries in that time.", "dim")]
     keys = [[Cell(word) if word is not None else Cell("(none)", "dim") for word in row.key] for row in report.rows]
@@ -43,6 +42,10 @@ def csv_rows(report: Report) -> Iterator[list[str]]:
             counts = [""] * len(counts)
 
 
+def _by(words: Sequence[str]) -> str:
+    return f" by {' and '.join(filter(None, (', '.join(words[:-1]), words[-1])))}" if words else ""
+
+
 def _period(since: datetime | None, until: datetime | None) -> str:
     ends = [f"{word} {moment:%Y-%m-%d %H:%M} UTC" for word, moment in (("from", since), ("until", until)) if moment]
     return " ".join(ends) or "all time"
@@ -50,13 +53,14 @@ def _period(since: datetime | None, until: datetime | None) -> str:
 
 def _measures(totals: Sequence[Totals]) -> list[tuple[Column, list[Cell]]]:
     """The columns beside the groups; one that would say nothing is left out."""
-    measures = [(Column("actual", right=True, whole=True), actual_cells(totals))]
+    head, actual = actual_column(totals)
+    measures = [(Column(head, right=True, whole=True), actual)]
     if any(total.estimated for total in totals):
         measures.append((Column("pending", right=True), [pending_cell(total) for total in totals]))
     return [
         *measures,
         (Column("coverage"), [coverage_cell(total) for total in totals]),
-        (Column("tokens in", right=True), [Cell(str(total.input_tokens)) for total in totals]),
+        (Column("in", right=True), [Cell(str(total.input_tokens)) for total in totals]),
         (Column("out", right=True), [Cell(str(total.output_tokens)) for total in totals]),
     ]
 

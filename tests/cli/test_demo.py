@@ -1,0 +1,175 @@
+"""``costtrace demo``: the main job, from a bare directory."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import re
+import shlex
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from costtrace import open_ledger
+from costtrace.sandbox.openai import OpenAIServer, Reply
+from tests.cli.conftest import OnTerminal, Process
+
+LONGEST_S = 20.0
+LOOPBACK_ONLY = """
+import sys
+
+def watch(event, args):
+    if event == "socket.connect" and isinstance(args[1], tuple) and args[1][0] not in ("127.0.0.1", "::1"):
+        raise RuntimeError(f"the demo wants to reach {args[1]}")
+    if event == "socket.getaddrinfo" and args[0] not in (None, "127.0.0.1", "::1", "localhost"):
+        raise RuntimeError(f"the demo looks up {args[0]}")
+
+sys.addaudithook(watch)
+"""
+
+
+@pytest.fixture
+def nobody() -> Iterator[socket.socket]:
+    """A port that nobody is meant to come to."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(0)
+        yield listening
+
+
+def test_the_demo_needs_no_key_and_no_network_and_ends_with_a_command_that_works(
+    process: Process, tmp_path: Path, nobody: socket.socket
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(LOOPBACK_ONLY)
+    elsewhere = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+    environment = {
+        "PYTHONPATH": str(tmp_path),
+        "OPENAI_API_KEY": "",
+        "HTTP_PROXY": elsewhere,
+        "http_proxy": elsewhere,
+        "LANGSMITH_TRACING": "true",
+        "LANGSMITH_API_KEY": "ls-1",
+        "LANGSMITH_ENDPOINT": elsewhere,
+    }
+
+    begun = time.monotonic()
+    done = process("demo", **environment)
+    took = time.monotonic() - begun
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert took < LONGEST_S
+    with pytest.raises(BlockingIOError):
+        nobody.accept()
+    assert done.stdout.startswith(
+        "12 model calls were recorded at sqlite:///costtrace-demo.db. This is the last reply:"
+    )
+    for line in ("Cost by user and channel, all time", "Cost by model, all time", "Try next"):
+        assert f"\n{line}\n" in done.stdout
+    assert "  harbor-tone-1                  unpriced  1 unpriced " in done.stdout
+    following = done.stdout.splitlines()[-3]
+    assert " message " in following
+    assert following.endswith(" --turn --ledger sqlite:///costtrace-demo.db")
+    shown = process(*shlex.split(following)[shlex.split(following).index("message") :])
+    assert shown.returncode == 0
+    assert "\nTotal of the turn\n" in shown.stdout
+
+
+def test_a_live_demo_asks_the_service_that_the_environment_names(process: Process) -> None:
+    with OpenAIServer() as server:
+        done = process("demo", "--live", "--json", OPENAI_API_KEY="sk-1", OPENAI_BASE_URL=server.base_url)
+        asked = [call.model for call in server.calls]
+
+    shown = json.loads(done.stdout)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert asked == ["gpt-4o-mini-2024-07-18"] * 6
+    assert shown["reports"][0]["total"]["coverage"]["calculated"] == 6
+
+
+def test_a_live_demo_that_is_refused_says_so_in_one_sentence(process: Process) -> None:
+    with OpenAIServer() as server:
+        server.script(Reply(status=401, text="Incorrect API key provided: sk-1."))
+        done = process("demo", "--live", OPENAI_API_KEY="sk-1", OPENAI_BASE_URL=server.base_url)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert re.fullmatch(
+        r"costtrace: OpenAI did not answer \(\w+\); check OPENAI_API_KEY and the network, or run `costtrace demo`\n",
+        done.stderr,
+    )
+
+
+def test_the_demo_can_be_run_again_on_the_same_ledger(process: Process, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/kept.db"
+    runs = [json.loads(process("demo", "--json", "--ledger", url).stdout) for _ in range(2)]
+
+    assert [run["reports"][0]["total"]["coverage"] for run in runs] == [
+        {"settled": 0, "calculated": 10, "pending": 0, "unpriced": 1},
+        {"settled": 0, "calculated": 20, "pending": 0, "unpriced": 2},
+    ]
+    assert runs[0]["message"]["message_uuid"] != runs[1]["message"]["message_uuid"]
+    assert runs[0]["message"]["total"]["actual"] == runs[1]["message"]["total"]["actual"]
+    assert runs[0]["next"][0].endswith(f"message {runs[0]['message']['message_uuid']} --turn --ledger {url}")
+
+
+def test_the_demo_does_not_write_to_the_ledger_of_the_environment(process: Process, tmp_path: Path) -> None:
+    mine = f"sqlite:///{tmp_path}/mine.db"
+
+    assert process("demo", "--json", COSTTRACE_LEDGER=mine).returncode == 0
+
+    assert not open_ledger(mine).exists
+    assert open_ledger("sqlite:///costtrace-demo.db").last_seq() == 12
+
+
+def test_own_rates_price_what_the_list_does_not_know(process: Process, tmp_path: Path) -> None:
+    rates = tmp_path / "rates.toml"
+    rates.write_text('[[rate]]\nprovider = "openai"\nmodel = "harbor-tone-1"\ninput = 1\noutput = 2\n')
+
+    total = json.loads(process("demo", "--json", "--rates", str(rates)).stdout)["reports"][1]["total"]
+
+    assert total["coverage"] == {"settled": 0, "calculated": 11, "pending": 0, "unpriced": 0}
+
+
+def test_the_demo_runs_as_a_module_and_says_so(tmp_path: Path) -> None:
+    """Where the command is not on the PATH, what it tells to try next must still be something to copy."""
+    environment = {**os.environ, "PATH": "/usr/bin:/bin"}
+    command = [sys.executable, "-m", "costtrace", "demo", "--json"]
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=60, check=True
+    )
+
+    following = json.loads(done.stdout)["next"][0]
+    assert (
+        subprocess.run(shlex.split(following), capture_output=True, cwd=tmp_path, timeout=60, check=False).returncode
+        == 0
+    )
+
+
+def test_on_a_terminal_the_demo_fits_its_width(on_terminal: OnTerminal) -> None:
+    shown = on_terminal("demo", columns=80)
+
+    assert shown.status == 0
+    printed = shown.text[shown.text.index("12 model calls") : shown.text.index("Try next")]
+    assert max(map(len, printed.splitlines())) <= 80
+    assert "─────" in printed
+
+
+@pytest.mark.skipif(importlib.util.find_spec("xllamacpp") is None, reason="the local model is not installed")
+def test_a_real_model_counts_its_own_tokens_and_is_priced_by_own_rates(process: Process) -> None:
+    first = process("demo", "--local-llm", "--ledger", "sqlite:///local.db")
+
+    assert first.returncode == 0, first.stderr
+    assert "unpriced: no price for model 'gemma-3-270m-q4_k_m' (provider 'openai')" in first.stdout
+    lines = first.stdout.splitlines()
+    begin, end = lines.index("[[rate]]"), lines.index("output = 0.40")
+    Path("rates.toml").write_text("\n".join(lines[begin : end + 1]))
+    words = shlex.split(lines[end + 1])
+    second = process(*words[words.index("demo") :])
+
+    assert second.returncode == 0, second.stderr
+    assert "  2  " in second.stdout
+    assert "  price list  what this machine costs us rates.toml, sha256 " in second.stdout
+    assert "  coverage  2 calculated\n" in second.stdout

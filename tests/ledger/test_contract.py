@@ -1,0 +1,327 @@
+"""What every ledger promises, whatever it stores its entries in."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from costtrace.context import Context
+from costtrace.entry import Entry
+from costtrace.errors import InvalidValue, UnknownMessage
+from costtrace.ledger import GROUPS, Ledger, Selection
+from costtrace.messages import Totals, fold, totals_of
+from costtrace.quote import Quote, QuoteStatus
+from tests.factories import MESSAGE, NOW, make_costs, make_entry, make_quote, make_usage
+from tests.ledger.conftest import NewLedger
+from tests.strategies import AMOUNTS, entries
+
+FRESH_EACH = settings(
+    max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+"""The fixture makes a new ledger for each example, so it may be shared by all of them."""
+
+
+def ids(ledger: Ledger, **options: Any) -> list[str]:
+    return [entry.entry_id for _, entry in ledger.entries(**options)]
+
+
+class TestAppend:
+    def test_answers_which_entries_were_new(self, ledger: Ledger) -> None:
+        first, second = make_entry(1), make_entry(2)
+        assert ledger.append([first]) == {first.entry_id}
+        assert ledger.append([first, second]) == {second.entry_id}
+        assert ledger.append([first, second]) == frozenset()
+
+    def test_of_nothing_is_nothing(self, ledger: Ledger) -> None:
+        assert ledger.append([]) == frozenset()
+        assert ledger.append(iter(())) == frozenset()
+
+    def test_takes_any_iterable_once(self, ledger: Ledger) -> None:
+        assert len(ledger.append(make_entry(number) for number in range(3))) == 3
+
+    def test_the_first_write_of_an_id_wins(self, ledger: Ledger) -> None:
+        ledger.append([make_costs("1")])
+        ledger.append([make_costs("2")])
+        assert [entry for _, entry in ledger.entries()] == [make_costs("1")]
+
+    def test_the_first_of_equal_ids_in_one_batch_wins_and_keeps_its_place(self, ledger: Ledger) -> None:
+        twice = [make_costs("1", number=1), make_costs("5", number=2), make_costs("2", number=1)]
+        assert ledger.append(twice) == {entry.entry_id for entry in twice}
+        assert [entry for _, entry in ledger.entries()] == twice[:2]
+
+    def test_what_was_spooled_before_is_not_new(self, ledger: Ledger) -> None:
+        ledger.spool(make_costs("1"))
+        assert ledger.append([make_costs("2")]) == frozenset()
+        assert [entry for _, entry in ledger.entries()] == [make_costs("1")]
+
+    def test_is_seen_at_once_and_whole(self, ledger: Ledger) -> None:
+        batch = [make_entry(number) for number in range(50)]
+        ledger.append(batch)
+        assert [entry for _, entry in ledger.entries()] == batch
+
+
+class TestSpool:
+    def test_is_seen_by_every_kind_of_read(self, ledger: Ledger) -> None:
+        entry = make_entry()
+        ledger.spool(entry)
+        assert ledger.message(MESSAGE).entries == (entry,)
+        assert [found for _, found in ledger.entries()] == [entry]
+        assert ledger.totals()[()] == totals_of(entry)
+        assert ledger.last_seq() == 1
+
+    def test_of_the_same_entry_again_changes_nothing(self, ledger: Ledger) -> None:
+        for _ in range(3):
+            ledger.spool(make_costs("1"))
+        ledger.append([make_costs("1")])
+        ledger.spool(make_costs("2"))
+        assert [entry for _, entry in ledger.entries()] == [make_costs("1")]
+
+    def test_keeps_the_order_of_one_thread(self, ledger: Ledger) -> None:
+        for number in (3, 1, 2):
+            ledger.spool(make_entry(number))
+        assert ids(ledger) == [make_entry(number).entry_id for number in (3, 1, 2)]
+
+    def test_loses_and_doubles_nothing_under_many_threads(self, ledger: Ledger) -> None:
+        barrier = threading.Barrier(8)
+
+        def work(worker: int) -> None:
+            barrier.wait(timeout=30)
+            for number in range(40):
+                entry = make_entry(worker * 100 + number)
+                if number % 4:
+                    ledger.spool(entry)
+                else:
+                    assert ledger.append([entry]) == {entry.entry_id}
+                if number % 10 == 0:
+                    assert entry.entry_id in ids(ledger)
+
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(work, range(8)))
+        found = ids(ledger)
+        assert len(found) == len(set(found)) == 320
+
+
+class TestEntries:
+    def test_come_in_order_behind_a_sequence_number(self, ledger: Ledger) -> None:
+        ledger.append([make_entry(number) for number in range(5)])
+        numbered = list(ledger.entries())
+        sequence = [seq for seq, _ in numbered]
+        assert sequence == sorted(set(sequence))
+        assert sequence[0] > 0
+        assert list(ledger.entries(after=sequence[2])) == numbered[3:]
+        assert list(ledger.entries(after=sequence[-1])) == []
+        assert list(ledger.entries(after=sequence[0], limit=2)) == numbered[1:3]
+        assert list(ledger.entries(limit=0)) == []
+        assert ledger.last_seq() == sequence[-1]
+
+    def test_are_found_by_when_they_occurred(self, ledger: Ledger) -> None:
+        ledger.append([make_entry(number) for number in range(6)])
+        selection = Selection(since=NOW + timedelta(seconds=2), until=NOW + timedelta(seconds=4))
+        assert ids(ledger, selection=selection) == [make_entry(number).entry_id for number in (2, 3)]
+        assert ids(ledger, selection=selection, limit=1) == [make_entry(2).entry_id]
+
+    def test_of_an_empty_ledger_are_none(self, ledger: Ledger) -> None:
+        assert list(ledger.entries()) == []
+        assert ledger.last_seq() == 0
+
+    def test_are_walked_to_the_end_over_many_pages(self, ledger: Ledger) -> None:
+        ledger.append(make_costs("1", number=number) for number in range(2500))
+        assert len(ids(ledger)) == 2500
+        assert len(ids(ledger, limit=2100)) == 2100
+        assert len(ids(ledger, after=1200, limit=1100)) == 1100
+
+    def test_written_during_a_walk_are_neither_skipped_nor_repeated(self, ledger: Ledger) -> None:
+        ledger.append(make_costs("1", number=number) for number in range(1500))
+        walk = ledger.entries()
+        seen = [next(walk)[0] for _ in range(10)]
+        ledger.spool(make_entry(9999))
+        seen += [seq for seq, _ in walk]
+        assert seen == sorted(set(seen))
+        assert len(seen) >= 1500
+
+    @given(found=st.lists(entries(), max_size=5, unique_by=lambda entry: entry.entry_id), by_spool=st.booleans())
+    @FRESH_EACH
+    def test_are_read_as_they_were_written(
+        self,
+        new_ledger: NewLedger,
+        found: list[Entry],
+        by_spool: bool,  # noqa: FBT001 - hypothesis passes it by name
+    ) -> None:
+        ledger = new_ledger()
+        if by_spool:
+            for entry in found:
+                ledger.spool(entry)
+        else:
+            ledger.append(found)
+        assert [entry for _, entry in ledger.entries()] == found
+        assert ledger.health().rejected == 0
+
+
+class TestMessage:
+    def test_is_the_fold_of_its_entries(self, ledger: Ledger) -> None:
+        own = [make_entry(number) for number in (3, 1, 2)]
+        ledger.append([*own, make_entry(4, message_uuid="another")])
+        assert ledger.message(MESSAGE) == fold(own)
+
+    def test_that_nobody_recorded_is_unknown(self, ledger: Ledger) -> None:
+        ledger.append([make_entry()])
+        with pytest.raises(UnknownMessage, match="no message 'nobody' in ") as unknown:
+            ledger.message("nobody")
+        assert unknown.value.message_uuid == "nobody"
+        assert isinstance(unknown.value, LookupError)
+
+
+WORDS = st.lists(st.sampled_from(sorted(GROUPS)), max_size=3)
+FEW = st.none() | st.sampled_from(["a", "b", "ä\n\x00"])
+DAYS = st.sampled_from(
+    [datetime(1969, 12, 31, 23, 59, 59, 999_999, UTC), datetime(1970, 1, 1, tzinfo=UTC), NOW, NOW + timedelta(hours=20)]
+)
+
+
+@st.composite
+def billed(draw: Callable[[st.SearchStrategy[Any]], Any]) -> Entry:
+    """Entries that share a few users, days, models: with every amount an entry can hold, or none."""
+    kind = draw(st.sampled_from(["settled", "estimate", "exact", "unpriced", "free"]))
+    amount = str(draw(AMOUNTS))
+    changes: dict[str, Any] = {
+        "number": draw(st.integers(0, 12)),
+        "occurred_at": draw(DAYS),
+        "provider": draw(FEW),
+        "model": draw(FEW),
+        "kind": draw(st.sampled_from(["llm", "sms"])),
+        "message_uuid": draw(st.sampled_from(["m1", "m2"])),
+        "context": Context(user_id=draw(FEW), channel=draw(FEW), thread_id=draw(FEW)),
+    }
+    if kind == "exact":
+        return make_entry(**changes)
+    if kind == "unpriced":
+        unpriced = Quote(status=QuoteStatus.UNPRICED, amount=None, reason="no price")
+        return make_entry(**changes, quote=unpriced, cost=None)
+    if kind == "free":
+        return make_costs(**changes)
+    currency = draw(st.sampled_from(["USD", "EUR"]))
+    settled = amount if kind == "settled" else None
+    return make_costs(settled, estimate=None if settled else amount, currency=currency, **changes)
+
+
+def field_of(entry: Entry, word: str) -> str | None:
+    field = GROUPS[word]
+    if field == "day":
+        return entry.occurred_at.date().isoformat()
+    value = getattr(entry if hasattr(entry, field) else entry.context, field)
+    return None if value is None else str(value)
+
+
+class TestTotals:
+    @given(found=st.lists(billed(), max_size=14), by=WORDS, half=st.booleans())
+    @settings(FRESH_EACH, max_examples=80)
+    def test_equal_a_fold_in_python_for_any_entries_and_any_grouping(
+        self,
+        new_ledger: NewLedger,
+        found: list[Entry],
+        by: list[str],
+        half: bool,  # noqa: FBT001 - hypothesis passes it by name
+    ) -> None:
+        ledger = new_ledger()
+        for entry in found:
+            ledger.spool(entry)
+        selection = Selection(since=NOW) if half else Selection()
+        first: dict[str, Entry] = {}
+        for entry in found:
+            first.setdefault(entry.entry_id, entry)
+        expected: dict[tuple[str | None, ...], Totals] = {}
+        for entry in first.values():
+            if not half or entry.occurred_at >= NOW:
+                key = tuple(field_of(entry, word) for word in by)
+                expected[key] = expected.get(key, Totals()).plus(totals_of(entry))
+        assert ledger.totals(by, selection) == expected
+
+    def test_of_nothing_are_no_groups(self, ledger: Ledger) -> None:
+        assert ledger.totals() == {}
+        assert ledger.totals(["user"]) == {}
+
+    def test_by_day_are_those_of_utc_days(self, ledger: Ledger) -> None:
+        midnight = datetime(2026, 1, 21, tzinfo=UTC)
+        ledger.append(
+            [
+                make_costs("1", number=1, occurred_at=midnight - timedelta(microseconds=1)),
+                make_costs("2", number=2, occurred_at=midnight),
+            ]
+        )
+        assert {key: str(total.actual) for key, total in ledger.totals(["day"]).items()} == {
+            ("2026-01-20",): "1 USD",
+            ("2026-01-21",): "2 USD",
+        }
+
+    def test_of_millions_of_dollars_and_of_trillionths_are_exact(self, ledger: Ledger) -> None:
+        amounts = [
+            "9000000.000000000001",
+            "9000000.000000000001",
+            "9223372.036854775808",
+            "-0.0000000000000001",
+            "1E+30",
+        ]
+        ledger.append(make_costs(amount, number=number) for number, amount in enumerate(amounts))
+        assert str(ledger.totals()[()].actual) == "1000000000000000000000027223372.0368547758099999 USD"
+
+    def test_show_estimates_beside_costs_and_never_in_them(self, ledger: Ledger) -> None:
+        ledger.append(
+            [make_costs("1", number=1), make_costs(estimate="10", number=2), make_entry(3, quote=make_quote())]
+        )
+        total = ledger.totals()[()]
+        assert (str(total.actual), str(total.pending)) == ("1.003125 USD", "10 USD")
+        assert total.coverage == {"settled": 1, "calculated": 1, "pending": 1, "unpriced": 0}
+        assert (total.input_tokens, total.output_tokens) == (make_usage().input_tokens, make_usage().output_tokens)
+
+    @pytest.mark.parametrize("word", ["usr", "", "entry_id; DROP TABLE entries", "user_id"])
+    def test_by_a_word_nobody_knows_are_refused(self, ledger: Ledger, word: str) -> None:
+        with pytest.raises(InvalidValue, match="by: expected one of channel, day, ") as refusal:
+            ledger.totals(["user", word])
+        assert refusal.value.value == word
+
+
+class TestSelection:
+    def test_of_naive_moments_is_refused(self) -> None:
+        with pytest.raises(InvalidValue, match="since: expected a datetime with a time zone"):
+            Selection(since=datetime(2026, 1, 20))  # noqa: DTZ001 - naive is the point
+
+    @pytest.mark.parametrize("hours", [0, -1])
+    def test_that_ends_before_it_begins_is_refused(self, hours: int) -> None:
+        with pytest.raises(InvalidValue, match="until: expected a moment after since"):
+            Selection(since=NOW, until=NOW + timedelta(hours=hours))
+
+
+class TestHealth:
+    def test_of_a_working_ledger_counts_and_has_no_problem(self, ledger: Ledger) -> None:
+        ledger.spool(make_entry())
+        health = ledger.health()
+        assert health.name == ledger.name
+        assert (health.entries, health.waiting, health.rejected, health.lost) == (1, 0, 0, 0)
+        assert health.problem is None
+
+    def test_remembers_what_was_reported_lost(self, ledger: Ledger) -> None:
+        ledger.report_loss(3, "disk full")
+        ledger.report_loss(4, "disk full")
+        assert ledger.health().lost == 7
+
+
+class TestClose:
+    def test_keeps_everything_and_the_ledger_can_be_used_again(self, ledger: Ledger) -> None:
+        ledger.spool(make_entry(1))
+        ledger.close()
+        ledger.close()
+        ledger.spool(make_entry(2))
+        assert ids(ledger) == [make_entry(1).entry_id, make_entry(2).entry_id]
+
+    def test_flush_may_be_called_at_any_time(self, ledger: Ledger) -> None:
+        ledger.flush()
+        ledger.spool(make_entry())
+        ledger.flush()
+        assert ids(ledger) == [make_entry().entry_id]
