@@ -34,6 +34,10 @@ class Child:
     def pid(self) -> int:
         return self._process.pid
 
+    @property
+    def was_killed(self) -> bool:
+        return self._process.returncode == -signal.SIGKILL
+
     def go(self) -> None:
         """Wait until it is ready, and let it work."""
         assert self._process.stdout is not None
@@ -46,15 +50,12 @@ class Child:
         if self._process.poll() is None:
             self._process.kill()
 
-    def finish(self) -> list[str]:
+    def acknowledged(self) -> list[str]:
         """Wait for its end; the ids of the entries it was told are safe."""
         output, _ = self._process.communicate(timeout=TIMEOUT_S)
-        assert self._process.returncode in {0, -signal.SIGKILL}
-        return [str(line, "ascii") for line in output.splitlines(keepends=True) if line.endswith(b"\n")]
-
-    def acknowledged(self) -> list[str]:
-        """As `finish`, without the line ends; the last line may have been cut off by the kill."""
-        return [line.rstrip("\n") for line in self.finish()]
+        assert self.was_killed or self._process.returncode == 0
+        lines: list[str] = output.decode().split("\n")
+        return lines[:-1]  # what stands behind the last line end was cut off by the kill
 
 
 def run(path: Path, **plan: Any) -> list[str]:

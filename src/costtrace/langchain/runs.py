@@ -177,8 +177,8 @@ class RunTable:
         for call in list(self._calls.values()):
             self._end_without_answer(call)
         with self._lock:
-            self._chains.clear()
-            self._recent_chains = _Recent()
+            for key in list(self._chains):  # a chain may go on all the same, and its later calls are of its message
+                self._retire(key)
             if self._timer is not None:
                 self._timer.cancel()
                 self._timer = None
