@@ -19,10 +19,11 @@ from costtrace.errors import InvalidValue
 from costtrace.money import Money, amount_text, parse_amount
 from costtrace.quote import PriceBasis, Quote
 from costtrace.times import moment_text, parse_moment, utc
-from costtrace.usage import Usage
+from costtrace.usage import Usage, check_count
 
 _CONTEXT_FIELDS: Final = frozenset({*TEXT_FIELDS, "tags"})
 _HEX: Final = re.compile(r"[0-9a-f]+\Z")
+_OPTIONAL_TEXTS: Final = ("provider", "model", "requested_model", "source_id", "error")
 NO_DETAILS: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
@@ -103,6 +104,12 @@ class Entry:
         check_text(self.message_uuid, "entry.message_uuid")
         check_text(self.kind, "entry.kind")
         check_text(self.status, "entry.status")
+        for name in _OPTIONAL_TEXTS:
+            text = getattr(self, name)
+            if text is not None:
+                check_text(text, f"entry.{name}")
+        if self.duration_us is not None:
+            check_count(self.duration_us, "entry.duration_us")
         if not (_is_utc(self.occurred_at) and _is_utc(self.recorded_at)):
             object.__setattr__(self, "occurred_at", utc(self.occurred_at, "entry.occurred_at"))
             object.__setattr__(self, "recorded_at", utc(self.recorded_at, "entry.recorded_at"))

@@ -73,6 +73,12 @@ _MAX_COUNT: Final = 2**53
 _MAX_RAW: Final = 65_536
 
 
+class _RawText(str):
+    """JSON of an object, known to be so because we wrote it."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
     """What one call consumed. Buckets are disjoint: no token is counted in two of them."""
@@ -85,7 +91,7 @@ class Usage:
     """All output tokens, reasoning included."""
     reasoning_tokens: int = 0
     """How many of the output tokens were reasoning; already inside ``output``, never added to it."""
-    raw_json: str = "{}"
+    raw_json: str = _RawText("{}")
     """The provider's own numbers, untouched, as JSON text: ``usage_metadata`` and, where it came, ``token_usage``."""
     flags: tuple[str, ...] = ()
     """What a reader must know about these numbers; the FLAG_ names of this module."""
@@ -104,7 +110,10 @@ class Usage:
                 buckets[bucket] = count
                 if bucket in DIRECTIONS:
                     tokens[DIRECTIONS[bucket]] += count
-        check_count(self.reasoning_tokens, "usage.reasoning_tokens")
+        if type(self.raw_json) is not _RawText:
+            object.__setattr__(self, "raw_json", _checked_raw(self.raw_json))
+        if self.reasoning_tokens or type(self.reasoning_tokens) is not int:
+            check_count(self.reasoning_tokens, "usage.reasoning_tokens")
         object.__setattr__(self, "buckets", MappingProxyType(buckets))
         object.__setattr__(self, "input_tokens", tokens["input"])
         object.__setattr__(self, "output_tokens", tokens["output"])
@@ -112,7 +121,7 @@ class Usage:
     @property
     def raw(self) -> dict[str, Any]:
         """The provider's own numbers, parsed anew at each call."""
-        parsed: dict[str, Any] = decode(self.raw_json)
+        parsed: dict[str, Any] = decode(str(self.raw_json))
         return parsed
 
     def to_dict(self) -> dict[str, Any]:
@@ -144,14 +153,24 @@ def check_count(count: object, field: str) -> int:
     return count
 
 
-def _raw_text(raw: Mapping[str, Any]) -> str:
+def _raw_text(raw: Mapping[str, Any]) -> _RawText:
     try:
         text = encode(raw)
         if "\\ud" in text:
             decode(text)
     except (TypeError, ValueError) as error:  # NaN, infinity, odd keys, lone surrogates: not everyone's JSON has them
-        return encode({"unreadable": str(error)})
-    return text if len(text) <= _MAX_RAW else encode({"unreadable": f"{len(text)} characters"})
+        text = encode({"unreadable": str(error)})
+    return _RawText(text if len(text) <= _MAX_RAW else encode({"unreadable": f"{len(text)} characters"}))
+
+
+def _checked_raw(text: object) -> _RawText:
+    try:
+        raw = decode(str(text)) if isinstance(text, str) else None
+    except ValueError:
+        raw = None
+    if not isinstance(raw, dict):
+        raise InvalidValue("usage.raw_json", text, "the JSON text of an object")
+    return _raw_text(raw)
 
 
 def usage_from_metadata(

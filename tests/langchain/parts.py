@@ -15,7 +15,7 @@ from costtrace import Entry
 from costtrace.testing import MemoryLedger
 
 SECOND = 1_000_000_000
-HOUR = 3600 * SECOND
+MINUTE = 60 * SECOND
 START = 1_795_300_000 * SECOND
 """22 November 2026."""
 

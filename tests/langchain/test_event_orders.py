@@ -113,4 +113,4 @@ class Events(RuleBasedStateMachine):
 
 
 TestEvents = Events.TestCase
-TestEvents.settings = settings(max_examples=60, stateful_step_count=40)
+TestEvents.settings = settings(max_examples=150, stateful_step_count=40)

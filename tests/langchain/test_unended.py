@@ -18,7 +18,7 @@ from costtrace import CostCallbackHandler, Entry, Recorder
 from costtrace.langchain.runs import MAX_OPEN
 from costtrace.sandbox.openai import OpenAIServer, Reply
 from tests.langchain.calls import PRICE, PRICED, amount, chat_model, costs, entries, only
-from tests.langchain.parts import HOUR, SECOND, AnnouncingLedger, Clock
+from tests.langchain.parts import MINUTE, SECOND, AnnouncingLedger, Clock
 
 NEVER = Reply(delay_s=600)
 GPT_4O = {"ls_provider": "openai", "ls_model_name": "gpt-4o"}
@@ -106,17 +106,29 @@ def test_a_cancelled_call_below_nothing_is_closed_with_the_handler(
     assert only(ledger).message_uuid == "m1"
 
 
-def test_it_is_given_up_after_a_day(ledger: AnnouncingLedger, timed: CostCallbackHandler, clock: Clock) -> None:
-    begin(timed)
-    clock.now += 23 * HOUR
+def test_it_is_given_up_after_an_hour(ledger: AnnouncingLedger, timed: CostCallbackHandler, clock: Clock) -> None:
+    first = begin(timed)
+    clock.now += 59 * MINUTE
     begin(timed)
     assert entries(ledger) == []
 
-    clock.now += 2 * HOUR
+    clock.now += 2 * MINUTE
     begin(timed)
 
     assert is_without_answer(only(ledger), "abandoned")
+    assert only(ledger).source_id == str(first)
     assert timed.open_runs == 2
+
+
+def test_a_sweep_gives_it_up_where_no_other_call_begins(
+    ledger: AnnouncingLedger, timed: CostCallbackHandler, clock: Clock
+) -> None:
+    begin(timed)
+    clock.now += 61 * MINUTE
+    timed.sweep()
+
+    assert is_without_answer(only(ledger), "abandoned")
+    assert timed.open_runs == 0
 
 
 def test_it_is_given_up_when_too_many_are_open(ledger: AnnouncingLedger, timed: CostCallbackHandler) -> None:

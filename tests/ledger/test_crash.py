@@ -55,12 +55,13 @@ def check(path: Path, safe: list[str]) -> None:
 
 
 def killed_after(seconds: float, path: Path, worker: str) -> list[str]:
-    with Child(path, worker=worker, **PLAN) as child:
+    with Child(path, worker=worker, **{**PLAN, "spool": 5000}) as child:
         child.go()
         timer = threading.Timer(seconds, child.kill)
         timer.start()
         safe = child.acknowledged()
-        timer.cancel()
+        timer.join()
+        assert child.was_killed, "it had nothing left to do"
         return safe
 
 
@@ -71,8 +72,8 @@ def test_killed_at_random_moments(tmp_path: Path, batch: int) -> None:
     path = tmp_path / "costs.db"
     safe: list[str] = []
     for number in range(13):
-        safe += killed_after(chance.uniform(0, 0.12), path, f"{batch}.{number}")
-        if number % 4 == 3:
+        safe += killed_after(chance.uniform(0, 0.1), path, f"{batch}.{number}")
+        if number == 6:
             check(path, safe)
     check(path, safe)
     assert safe

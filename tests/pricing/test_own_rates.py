@@ -124,7 +124,6 @@ def test_a_rate_of_a_tier_is_only_for_that_tier(catalog: Catalog) -> None:
     assert price(catalog, "gpt-4o", tier="default").amount == mtok("2.25", 450) + mtok("9", 200)
 
 
-@pytest.mark.xfail(strict=True, reason="a row without a tier is taken to hold for every tier")
 def test_a_tier_that_the_file_does_not_name_is_not_exact(catalog: Catalog) -> None:
     """A contract that names no tier says nothing of what priority costs."""
     quote = price(catalog, "gpt-4o", tier="priority")

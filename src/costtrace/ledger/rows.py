@@ -15,7 +15,6 @@ from costtrace.jsontext import decode, encode
 from costtrace.money import Money, amount_pico, amount_text
 from costtrace.quote import PriceBasis, Quote, subtotal
 from costtrace.times import from_micros, moment_text, to_micros
-from costtrace.usage import Usage
 
 COLUMNS: Final = (
     "entry_id",
@@ -93,39 +92,34 @@ def to_row(entry: Entry) -> Row:
 
 
 def _body(entry: Entry) -> str:
-    parts = []
-    if entry.usage is not None:
-        parts.append(f'"usage":{_usage_json(entry.usage)}')
-    if entry.quote is not None:
-        parts.append(f'"quote":{_quote_json(entry.quote, entry.cost or entry.estimate)}')
+    body: dict[str, Any] = {}
+    usage, quote, span = entry.usage, entry.quote, entry.span
+    if usage is not None:
+        body["usage"] = {"buckets": dict(usage.buckets), "reasoning_tokens": usage.reasoning_tokens}
+        if usage.flags or usage.problem:
+            body["usage"] |= {"flags": usage.flags, "problem": usage.problem}
+    if quote is not None:
+        body["quote"] = _quote_parts(quote, entry.cost or entry.estimate)
     if entry.context.tags:
-        parts.append(f'"tags":{encode(dict(entry.context.tags))}')
-    if entry.span is not None:
-        span = {"trace_id": entry.span.trace_id, "span_id": entry.span.span_id, "sampled": entry.span.sampled}
-        parts.append(f'"span":{encode(span)}')
+        body["tags"] = dict(entry.context.tags)
+    if span is not None:
+        body["span"] = {"trace_id": span.trace_id, "span_id": span.span_id, "sampled": span.sampled}
     if entry.details:
-        parts.append(f'"details":{encode(dict(entry.details))}')
-    return "{" + ",".join(parts) + "}"
+        body["details"] = dict(entry.details)
+    text = encode(body)
+    return text if usage is None else f'{text[:-1]},"raw":{usage.raw_json}}}'
 
 
-def _usage_json(usage: Usage) -> str:
-    buckets = encode(dict(usage.buckets))
-    notes = f',"flags":{encode(usage.flags)},"problem":{encode(usage.problem)}' if usage.flags or usage.problem else ""
-    return f'{{"buckets":{buckets},"reasoning_tokens":{usage.reasoning_tokens}{notes},"raw":{usage.raw_json}}}'
-
-
-def _quote_json(quote: Quote, money: Money | None) -> str:
+def _quote_parts(quote: Quote, money: Money | None) -> dict[str, Any]:
     """What the columns do not hold already; a subtotal is quantity x rate / per, and made again when it is read."""
-    lines = ",".join(
-        f'[{encode(line.bucket)},{line.quantity},"{amount_text(line.rate)}",{line.per}]' for line in quote.lines
-    )
-    notes = ""
+    parts: dict[str, Any] = {
+        "lines": [(bucket, quantity, amount_text(rate), per) for bucket, quantity, rate, per, _ in quote.lines]
+    }
     if quote.reason is not None or quote.assumptions:
-        notes = f',"reason":{encode(quote.reason)},"assumptions":{encode(quote.assumptions)}'
+        parts |= {"reason": quote.reason, "assumptions": quote.assumptions}
     if (quote.amount, quote.currency) != ((None, "USD") if money is None else (money.amount, money.currency)):
-        amount = None if quote.amount is None else amount_text(quote.amount)
-        notes += f',"amount":{encode(amount)},"currency":{encode(quote.currency)}'
-    return f'{{"lines":[{lines}]{notes}}}'
+        parts |= {"amount": None if quote.amount is None else amount_text(quote.amount), "currency": quote.currency}
+    return parts
 
 
 def from_row(row: Sequence[Any]) -> Entry:
@@ -139,7 +133,7 @@ def from_row(row: Sequence[Any]) -> Entry:
             "occurred_at": moment_text(from_micros(scalars["occurred_us"])),
             "recorded_at": moment_text(from_micros(scalars["recorded_us"])),
             "context": _context(scalars, body),
-            "usage": usage and {"flags": (), "problem": None, **usage},
+            "usage": usage and {"flags": (), "problem": None, **usage, "raw": body["raw"]},
             "quote": "quote" in body and _quote(scalars, body["quote"]),
             "span": body.get("span"),
             "details": body.get("details"),

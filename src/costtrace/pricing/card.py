@@ -18,6 +18,9 @@ from costtrace.usage import (
     Usage,
 )
 
+STANDARD_TIERS: Final = frozenset({"default", "standard"})
+"""Served tiers that every provider bills at its standard rate."""
+
 PER_MILLION: Final = 1_000_000
 PER_THOUSAND: Final = 1_000
 

@@ -85,7 +85,8 @@ class Catalog:
         return card if isinstance(card, Quote) else card.quote(usage)
 
     def _card(self, provider: str, model: str, context: tuple[tuple[str, str], ...], at: datetime) -> RateCard | Quote:
-        card = self._cached((provider, model, context, at.toordinal(), None), at)
+        key = (provider, model, context, at.toordinal(), None)
+        card = self._cards.get(key) or self._cached(key, at)
         if isinstance(card, RateCard) and card.by_the_minute:
             return self._cached((provider, model, context, at.toordinal(), at.hour * 60 + at.minute), at)
         return card

@@ -20,7 +20,7 @@ from typing import Final
 from genai_prices.data_snapshot import DataSnapshot, find_provider_by_id, get_snapshot
 from genai_prices.types import ConditionalPrice, ModelInfo, PriceVariant, Provider, StartDateConstraint, TieredPrices
 
-from costtrace.pricing.card import PER_MILLION, PER_THOUSAND, Band, Rate, RateCard
+from costtrace.pricing.card import PER_MILLION, PER_THOUSAND, STANDARD_TIERS, Band, Rate, RateCard
 from costtrace.quote import PriceBasis
 
 PROVIDERS: Final[Mapping[str, str]] = {
@@ -37,9 +37,6 @@ PROVIDERS: Final[Mapping[str, str]] = {
 }
 """LangChain's ``ls_provider`` to the price list's id, where they differ. The list's own fuzzy matching of provider
 names is not used: it sends ``azure_openai`` to OpenAI's prices and ``anthropic-bedrock`` to Anthropic's."""
-
-STANDARD_TIERS: Final = frozenset({"default", "standard"})
-"""Served tiers that every provider bills at its standard rate."""
 
 _RATES: Final[Mapping[str, tuple[tuple[str, str | None], ...]]] = {
     "input": (("input_mtok", None),),

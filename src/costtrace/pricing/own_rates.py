@@ -27,7 +27,7 @@ from typing import Final
 
 from costtrace.errors import InvalidRates, InvalidValue
 from costtrace.money import ZERO, check_amount
-from costtrace.pricing.card import PER_MILLION, Band, Rate, RateCard
+from costtrace.pricing.card import PER_MILLION, STANDARD_TIERS, Band, Rate, RateCard
 from costtrace.quote import PriceBasis
 from costtrace.usage import DIRECTIONS
 
@@ -69,6 +69,7 @@ class OwnRates:
         if not matching:
             return None
         chosen = max(matching, key=lambda rate: rate.effective_from)
+        named = chosen.service_tier == tier or tier in STANDARD_TIERS
         used = {"service_tier": tier} if tier and chosen.service_tier == tier else {}
         return RateCard(
             basis=PriceBasis(
@@ -80,8 +81,10 @@ class OwnRates:
                 data_hash=self.data_hash,
                 effective_from=None if chosen.effective_from == date.min else chosen.effective_from,
                 context_used=MappingProxyType(used),
+                context_ignored=MappingProxyType({} if named else {"service_tier": tier or ""}),
             ),
             bands=(Band(above=-1, rates=chosen.rates),),
+            partial=None if named else f"{self.name} names no rate for service_tier={tier} of model {model!r}",
         )
 
     def _read(self) -> bytes:
