@@ -103,8 +103,10 @@ def test_killed_while_another_process_ingests_its_segment(tmp_path: Path) -> Non
 
     thread = threading.Thread(target=ingest)
     thread.start()
-    safe = [entry_id for number in range(4) for entry_id in killed_after(0.05 * number, path, str(number))]
-    done.set()
-    thread.join(timeout=30)
-    reader.close()
+    try:
+        safe = [entry_id for number in range(4) for entry_id in killed_after(0.03 * number, path, str(number))]
+    finally:
+        done.set()
+        thread.join(timeout=30)
+        reader.close()
     check(path, safe)
