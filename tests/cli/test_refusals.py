@@ -215,11 +215,8 @@ def test_a_number_that_is_none(run: Run, ledger_url: str) -> None:
         (["--live"], "--live needs an OpenAI key in OPENAI_API_KEY; without one, run `costtrace demo`"),
         (["--ledger", "costs.db"], "ledger address 'costs.db' is not known; use 'sqlite:///costtrace.db'"),
         (
-            ["--ledger", "sqlite:///missing/costs.db"],
-            (
-                "ledger 'missing/costs.db': unable to open database file;"
-                " check that the path is a file in a directory that exists and may be written"
-            ),
+            ["--ledger", "sqlite:////dev/null/costs.db"],
+            "ledger '/dev/null/costs.db': its directory cannot be made: File exists",
         ),
     ],
 )

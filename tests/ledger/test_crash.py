@@ -55,7 +55,7 @@ def check(path: Path, safe: list[str]) -> None:
 
 
 def killed_after(seconds: float, path: Path, worker: str) -> list[str]:
-    with Child(path, worker=worker, **{**PLAN, "spool": 5000}) as child:
+    with Child(path, worker=worker, **{**PLAN, "spool": 50_000}) as child:
         child.go()
         timer = threading.Timer(seconds, child.kill)
         timer.start()

@@ -166,9 +166,10 @@ def test_a_ledger_nobody_closed_loses_nothing_and_keeps_no_thread(tmp_path: Path
     path = tmp_path / "costs.db"
     before = ingest_threads()
     ledger = SqliteLedger(path)
-    ledger.spool(make_entry())
+    ledger.append([make_entry(0)])
+    ledger.spool(make_entry(1))
     if idle:  # the thread has ingested, and sleeps
-        wait_for_row_count(path, 1)
+        wait_for_row_count(path, 2)
     gone = weakref.ref(ledger)
     [thread] = [thread for thread in ingest_threads() if thread not in before]
     del ledger
@@ -177,7 +178,7 @@ def test_a_ledger_nobody_closed_loses_nothing_and_keeps_no_thread(tmp_path: Path
     thread.join(timeout=20)
     assert not thread.is_alive()
     with opened(path) as again:
-        assert ids(again) == [make_entry().entry_id]
+        assert ids(again) == [make_entry(0).entry_id, make_entry(1).entry_id]
         assert segments_of(path) == []
 
 

@@ -318,7 +318,6 @@ class TestReadOnlyPlace:
         assert ids(ledger) == entry_ids(0, 1)
         recorder.close()
 
-    @pytest.mark.xfail(strict=True, raises=LedgerUnusable, reason="SQLite reads a WAL file only where it may write")
     def test_can_be_read(self, disk: Path) -> None:
         ledger = SqliteLedger(disk / "costs.db", busy_timeout_s=0.05)
         ledger.append([make_entry(0)])
@@ -381,6 +380,5 @@ def test_a_directory_that_does_not_exist_yet_is_made_by_spool(tmp_path: Path) ->
     ledger.close()
 
 
-@pytest.mark.xfail(strict=True, raises=LedgerUnusable, reason="only the spool makes the directory of the file")
 def test_a_directory_that_does_not_exist_yet_is_made_by_append_as_well(tmp_path: Path) -> None:
     SqliteLedger(tmp_path / "not" / "yet" / "costs.db").append([make_entry(1)])

@@ -194,7 +194,6 @@ def test_an_answer_that_does_not_parse_is_a_failed_call_that_was_paid(
         _check_working(entry)
 
 
-@pytest.mark.xfail(strict=True, reason="no tool use reaches the usage yet, so its fee is missing from an exact cost")
 def test_a_tool_billed_apart_is_never_left_out_of_an_actual_cost(
     provider: str, player: TapePlayer, ledger: MemoryLedger, config: RunnableConfig
 ) -> None:

@@ -15,6 +15,7 @@ from costtrace.ledger.schema import migrate
 _PASSING: Final = frozenset(
     {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM}
 )
+_NOT_WRITABLE: Final = frozenset({sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY})
 _PRIMARY_CODE: Final = 0xFF
 _WAYS_OUT: Final = {
     sqlite3.SQLITE_BUSY: "another program is writing to it; try again when that has ended",
@@ -86,19 +87,44 @@ class Database:
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:
-            connection = sqlite3.connect(
-                self.path, timeout=self._busy_timeout_s, isolation_level=None, check_same_thread=False
-            )
+            self._make_directory()
             try:
-                connection.execute(f"PRAGMA synchronous = {self._synchronous}")
-                connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
-                migrate(connection)
-                _use_wal(connection)
-            except BaseException:
-                connection.close()
-                raise
-            self._connection = connection
+                self._connection = self._connected(str(self.path))
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & _PRIMARY_CODE not in _NOT_WRITABLE or self._has_log():
+                    raise
+                # SQLite wants to write beside a WAL file even to read it. In a place where nobody can write, and where
+                # nothing is left in the log, the file cannot change.
+                self._connection = self._connected(f"{self.path.absolute().as_uri()}?immutable=1")
         return self._connection
+
+    def _connected(self, name: str) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            name,
+            timeout=self._busy_timeout_s,
+            isolation_level=None,
+            check_same_thread=False,
+            uri=name.startswith("file:"),
+        )
+        try:
+            connection.execute(f"PRAGMA synchronous = {self._synchronous}")
+            connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+            migrate(connection)
+            _use_wal(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _make_directory(self) -> None:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise LedgerUnusable(f"its directory cannot be made: {error.strerror}") from error
+
+    def _has_log(self) -> bool:
+        log = self.path.with_name(self.path.name + "-wal")
+        return not self.path.exists() or (log.exists() and log.stat().st_size > 0)
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
