@@ -196,7 +196,7 @@ class TestBuffer:
         recorder.record(make_entry(2))
         assert ids(ledger) == entry_ids(1, 2)
 
-    def test_does_not_ask_a_closed_store_for_each_entry(self, ledger: ClosableLedger) -> None:
+    def test_does_not_ask_a_closed_store_for_each_entry(self) -> None:
         asked = 0
 
         class Counting(ClosableLedger):
