@@ -132,6 +132,21 @@ def test_a_duration_that_no_store_can_hold_is_refused(duration: Any) -> None:
         make_entry(duration_us=duration)
 
 
+@pytest.mark.parametrize("details", [{"text": "\ud83d"}, {"\ud83d": 1}, {"deep": [{"text": "\ud83d"}]}, ["a"], 5])
+def test_details_that_could_be_written_and_not_be_read_again_are_refused(details: Any) -> None:
+    """One such entry would make every page of entries around it unreadable."""
+    with pytest.raises(InvalidValue, match=r"entry\.details: expected a mapping of texts to what JSON can hold"):
+        make_entry(details=details)
+
+
+def test_an_entry_is_not_changed_through_the_details_it_was_made_from() -> None:
+    details = {"parent_run_id": "r1", "seen": [1]}
+    entry = make_entry(details=details)
+    details["seen"] = []
+    details.clear()
+    assert entry.details == {"parent_run_id": "r1", "seen": [1]}
+
+
 @pytest.mark.parametrize("name", ["occurred_at", "recorded_at"])
 @pytest.mark.parametrize("moment", [datetime(2026, 1, 20, 9, 30), "2026-01-20T09:30:00Z", None])  # noqa: DTZ001 - naive is the point
 def test_what_is_no_aware_moment_is_refused_by_field(name: str, moment: Any) -> None:

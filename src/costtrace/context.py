@@ -104,6 +104,15 @@ class MessageScope:
 
     uuid: str
     context: Context
+    outer: MessageScope | None = None
+    """The message that was open when this one was opened, and is again when it closes."""
+
+    def inside(self, message_uuid: str) -> bool:
+        """Whether this message was opened while that one was open."""
+        scope = self.outer
+        while scope is not None and scope.uuid != message_uuid:
+            scope = scope.outer
+        return scope is not None
 
     @property
     def metadata(self) -> dict[str, str]:
@@ -126,7 +135,7 @@ def message_scope(message_uuid: str | None = None, **context: Any) -> Iterator[M
     if unknown:
         raise InvalidValue("message", sorted(unknown), f"only {', '.join(TEXT_FIELDS)} and tags")
     uuid = new_message_uuid() if message_uuid is None else check_text(message_uuid, MESSAGE_UUID)
-    scope = MessageScope(uuid, Context(**context))
+    scope = MessageScope(uuid, Context(**context), _scope.get())
     token = _scope.set(scope)
     try:
         yield scope

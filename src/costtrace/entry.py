@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from costtrace.context import NOTHING, TEXT_FIELDS, Context, check_text
 from costtrace.errors import InvalidValue
+from costtrace.jsontext import decode, encode
 from costtrace.money import Money, amount_text, parse_amount
 from costtrace.quote import PriceBasis, Quote
 from costtrace.times import moment_text, parse_moment, utc
@@ -110,6 +111,8 @@ class Entry:
                 check_text(text, f"entry.{name}")
         if self.duration_us is not None:
             check_count(self.duration_us, "entry.duration_us")
+        if self.details:
+            object.__setattr__(self, "details", _as_json(self.details))
         if not (_is_utc(self.occurred_at) and _is_utc(self.recorded_at)):
             object.__setattr__(self, "occurred_at", utc(self.occurred_at, "entry.occurred_at"))
             object.__setattr__(self, "recorded_at", utc(self.recorded_at, "entry.recorded_at"))
@@ -185,8 +188,16 @@ def decode_entry(record: Mapping[str, Any], *, basis: PriceBasis | None = None) 
         context=Context(**{name: value for name, value in record["context"].items() if name in _CONTEXT_FIELDS}),
         span=_span(record["span"]) if record["span"] else None,
         error=record["error"],
-        details=MappingProxyType(dict(record["details"])) if record["details"] else NO_DETAILS,
+        details=record["details"] or NO_DETAILS,
     )
+
+
+def _as_json(details: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The details as every later reader will see them; what could be written and not be read again is refused here."""
+    try:
+        return MappingProxyType(decode(encode(dict(details))))
+    except (TypeError, ValueError) as error:
+        raise InvalidValue("entry.details", details, "a mapping of texts to what JSON can hold") from error
 
 
 def _is_utc(moment: object) -> bool:

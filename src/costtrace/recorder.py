@@ -78,6 +78,7 @@ class Recorder:
         self._buffer: deque[Entry] = deque()
         self._capacity = buffer
         self._retry_at = 0.0
+        self._timer: threading.Timer | None = None
         self._recorded = 0
         self._lost = 0
         self._unreported = 0
@@ -198,6 +199,7 @@ class Recorder:
     def after_fork(self) -> None:
         """In a forked child: what waits, and what was lost, is the parent's to store and to tell."""
         self._lock = threading.RLock()
+        self._timer = None
         self._buffer.clear()
         self._lost = self._unreported = 0
 
@@ -249,12 +251,26 @@ class Recorder:
         with self._lock:
             if len(self._buffer) < self._capacity:
                 self._buffer.append(entry)
+                self._try_later()
                 return
             self._lost += 1
             self._unreported += 1
             first = self._lost == 1
         if first:
             _log.error("costtrace: the buffer of %d entries is full; entries are lost from now on", self._capacity)
+
+    def _try_later(self) -> None:
+        """An outage may be followed by silence, in which nobody else would try again."""
+        if self._timer is None:
+            self._timer = threading.Timer(_RETRY_S, self._try_again)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def _try_again(self) -> None:
+        with self._lock:
+            self._timer = None
+            if not self._drain():
+                self._try_later()
 
     def _report_loss(self, reason: str) -> None:
         if self._unreported:

@@ -91,7 +91,7 @@ def _attributes(entry: Entry) -> dict[str, Any]:
     if entry.cost is not None:
         cost = float(entry.cost.amount)
         attributes.update(dict.fromkeys(_COST_AS_DOUBLE, cost))
-        attributes["costtrace.cost.usd"] = amount_text(entry.cost.amount)
+        attributes[f"costtrace.cost.{entry.cost.currency.lower()}"] = amount_text(entry.cost.amount)
     if entry.quote is not None and entry.quote.basis is not None:
         attributes["costtrace.price.source"] = entry.quote.basis.source
         attributes["costtrace.price.version"] = entry.quote.basis.version

@@ -152,3 +152,21 @@ def test_a_message_that_cannot_be_is_refused_when_it_is_opened(wrong: dict[str, 
     with pytest.raises(InvalidValue), costtrace.message(**wrong):
         pass
     assert costtrace.current_message() is None
+
+
+def test_a_message_opened_inside_another_wins_over_the_metadata_inherited_from_that(
+    handler: CostCallbackHandler, ledger: MemoryLedger, server: OpenAIServer
+) -> None:
+    """Metadata reaches every call below; a message opened further in says more of the calls inside it."""
+    with costtrace.message() as outer:
+        config: RunnableConfig = {"callbacks": [handler], "metadata": outer.metadata}
+
+        def step(prompt: str, config: RunnableConfig) -> str:
+            with costtrace.message() as inner:
+                chat_model(server).invoke(prompt, config)
+            return inner.uuid
+
+        inner_uuid = RunnableLambda(step).invoke("Hi", config)
+        chat_model(server).invoke("Hi", config)
+
+    assert [entry.message_uuid for entry in entries(ledger)] == [inner_uuid, outer.uuid]

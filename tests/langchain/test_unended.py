@@ -354,3 +354,36 @@ def test_an_end_without_a_start_is_recorded_once_and_named_by_its_run(
     entry = only(ledger)
     assert (entry.message_uuid, entry.status, amount(entry)) == (str(run_id), "completed", PRICE)
     assert (entry.provider, entry.model, entry.requested_model) == ("openai", "gpt-4o-2024-08-06", None)
+
+
+def test_a_step_that_loses_patience_closes_its_call_as_cancelled_while_the_chain_goes_on(
+    ledger: AnnouncingLedger, timed: CostCallbackHandler, clock: Clock, server: OpenAIServer
+) -> None:
+    """The chain above the step catches the timeout, so its own end says nothing of a cancellation."""
+    server.script(NEVER)
+    impatient = chat_model(server) | RunnableLambda(lambda answer: answer)
+
+    async def step(prompt: str, config: RunnableConfig) -> str:
+        try:
+            await asyncio.wait_for(impatient.ainvoke(prompt, config), 0.3)
+        except TimeoutError:
+            return "never mind"
+        return "answered"
+
+    answer = asyncio.run(RunnableLambda(step).ainvoke("Hi", {"callbacks": [timed]}))
+
+    clock.now += 2 * SECOND
+    timed.sweep()
+    assert answer == "never mind"
+    assert is_without_answer(only(ledger), "cancelled")
+
+
+def test_a_recorder_that_nobody_holds_still_writes_down_its_open_call(ledger: AnnouncingLedger) -> None:
+    handler = CostCallbackHandler(Recorder(ledger))
+    handler.on_chat_model_start({}, [[]], run_id=uuid.uuid4(), metadata=GPT_4O)
+    table = handler._runs
+    del handler
+    gc.collect()
+
+    table.give_up_all()
+    assert is_without_answer(only(ledger), "abandoned")

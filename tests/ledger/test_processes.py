@@ -70,6 +70,7 @@ def test_threads_of_several_processes_write_one_file_while_a_cursor_reads_it(tmp
         safe = first.acknowledged() + second.acknowledged()
     finished.set()
     cursor.join(timeout=TIMEOUT_S)
+    assert rows(path, "SELECT * FROM spool_segments") == []
     with opened(path) as ledger:
         assert len(safe) == len(set(safe)) == 2 * 3 * (60 + 20)
         assert sorted(ids(ledger)) == sorted(safe)

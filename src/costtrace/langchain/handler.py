@@ -51,8 +51,9 @@ class CostCallbackHandler(BaseCallbackHandler):
     One handler serves a whole process: it keeps no prompt, no answer and nothing "current", only open runs by run id.
     Attach it by ``config={"callbacks": [handler]}``, in a model's constructor, with ``graph.with_config`` or by
     `costtrace.install`; attached in several ways at once it still records each call once. Handlers of one recorder
-    count as one. A call belongs to the message that its ``metadata["message_uuid"]`` names, else to the open
-    `costtrace.message`, else to that of its parent run, else to a message of its own root run.
+    count as one. A call belongs to the message that its ``metadata["message_uuid"]`` names, unless a
+    `costtrace.message` was opened inside that one since; else to the open `costtrace.message`, else to that of its
+    parent run, else to a message of its own root run.
 
     Without a recorder, one is made from the environment (see `costtrace.settings`).
     """
@@ -181,6 +182,7 @@ class CostCallbackHandler(BaseCallbackHandler):
             provider=text(metadata.get("ls_provider") or options.get("_type")),  # a text model's batch has no ls_ keys
             model=text(metadata.get("ls_model_name") or options.get("model") or options.get("model_name")),
             service_tier=_requested_tier(options),
+            recorder=self.recorder,
             root=None if parent is None else parent.root or parent,
         )
         if self._runs.open_call(call):
@@ -241,12 +243,14 @@ class CostCallbackHandler(BaseCallbackHandler):
         """An end without a start: LangChain skips starts for some handlers (async text models beside an inline one)."""
         uuid, context, source = self._message({}, self._runs.chain(parent_run_id), run_id)
         now = self.recorder.clock()
-        return Call(run_id, parent_run_id, uuid, context, source, now, None, None, None)
+        return Call(run_id, parent_run_id, uuid, context, source, now, None, None, None, self.recorder)
 
     def _message(self, metadata: Mapping[str, Any], parent: Chain | None, run_id: UUID) -> tuple[str, Context, str]:
         scope = current_message()
         named = text(metadata.get(MESSAGE_UUID))
-        if named is not None:
+        if named is not None and not (
+            scope is not None and scope.inside(named)
+        ):  # metadata is inherited: see `message`
             known = scope.context if scope is not None and scope.uuid == named else NOTHING
             return named, _context(metadata, known), "metadata"
         if scope is not None:

@@ -58,6 +58,8 @@ class Call:
     provider: str | None
     model: str | None
     service_tier: str | None
+    recorder: object
+    """Kept alive by its open calls: a recorder that nobody else holds still has to write them down."""
     root: Chain | None = None
     span: Span | None = None
     deadline_ns: int = 0
@@ -109,18 +111,29 @@ class RunTable:
                 self._retire(next(iter(self._chains)))
 
     def close_chain(self, run_id: UUID, *, cancelled: bool = False) -> None:
-        """It ended. If it was a root, the calls still open below it have a limited time left."""
+        """It ended. The calls it leaves open have a limited time left: all below a root, its own if cancelled."""
         with self._lock:
             chain = self._retire(run_id.int)
-            if chain is None or not chain.calls:
+            if chain is None:
                 return
-            deadline = self._clock() + (CANCELLED_GRACE_NS if cancelled else ENDED_GRACE_NS)
-            for call in chain.calls.values():
-                call.deadline_ns = deadline
-                call.verdict = Status.CANCELLED if cancelled else Status.ABANDONED
-                self._doomed[call.run_id.int] = call
-            chain.calls = None
-            self._arm(deadline)
+            if chain.root is None:
+                self._doom(list((chain.calls or {}).values()), cancelled=cancelled)
+                chain.calls = None
+            elif cancelled:  # the cancellation travels up from here, and what stands above it may catch it
+                below = (chain.root.calls or {}).values()
+                self._doom([call for call in below if call.parent_run_id == run_id], cancelled=True)
+
+    def _doom(self, calls: list[Call], *, cancelled: bool) -> None:
+        if not calls:
+            return
+        deadline = self._clock() + (CANCELLED_GRACE_NS if cancelled else ENDED_GRACE_NS)
+        for call in calls:
+            if call.deadline_ns:
+                continue  # its own chain was cancelled before
+            call.deadline_ns = deadline
+            call.verdict = Status.CANCELLED if cancelled else Status.ABANDONED
+            self._doomed[call.run_id.int] = call
+        self._arm(deadline)
 
     def open_call(self, call: Call) -> bool:
         """A model call began; False for one that is open already, which is the same event seen twice."""

@@ -52,7 +52,10 @@ class Ingest:
         """Ingest every segment as far as it goes. Raises LedgerUnavailable or LedgerUnusable; nothing is lost then."""
         unreadable: OSError | None = None
         with self._lock:
-            for path in self._spool.segments():
+            paths = self._spool.segments()
+            if len(self._seen) > len(paths):  # other processes took some away
+                self._seen = {path.name: self._seen[path.name] for path in paths if path.name in self._seen}
+            for path in paths:
                 try:
                     if self._spool.has_more(path, self._seen.get(path.name, 0)):
                         self._segment(path)
@@ -74,6 +77,8 @@ class Ingest:
         with self._database.writing() as connection:
             offset = _ingested(connection, path.name)
             data, writer_gone = self._spool.read(path, offset, _BATCH_BYTES)
+            if not data and not writer_gone:  # nothing new, or another process took it away
+                return False
             more = len(data) == _BATCH_BYTES
             records, read = _records(data, writer_gone=writer_gone, more=more)
             _store(connection, path.name, records)
