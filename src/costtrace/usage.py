@@ -223,7 +223,7 @@ def _understood(
 def _split(metadata: Mapping[str, Any], raw_json: str, *, incomplete: bool) -> Usage:
     total_input, total_output = _count(metadata, "input_tokens"), _count(metadata, "output_tokens")
     flags = [FLAG_INCOMPLETE] if incomplete else []
-    if metadata.get("total_tokens", total_input + total_output) != total_input + total_output:
+    if metadata.get("total_tokens") not in (None, total_input + total_output):
         flags.append(FLAG_TOTAL_MISMATCH)
 
     details = _known_details(metadata.get("input_token_details"), _INPUT_DETAILS)

@@ -339,3 +339,34 @@ def test_a_reader_of_another_user_still_reads_what_is_in_the_table() -> None:
             command = [sys.executable, "-W", "error", "-c", READING_AS_NOBODY, str(path)]
             subprocess.run(command, check=True, timeout=TIMEOUT_S, cwd=ROOT)
             assert len(ids(writer)) == 2
+
+
+FOLLOWING_AS_NOBODY = """
+import os, sys
+from pathlib import Path
+from costtrace.ledger import SqliteLedger
+os.setuid(65534)
+ledger = SqliteLedger(Path(sys.argv[1]))
+for line in sys.stdin:
+    print(len(list(ledger.entries())), flush=True)
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_a_reader_who_may_not_write_sees_what_is_written_after_its_first_read() -> None:
+    with TemporaryDirectory() as directory:  # not below pytest's own, which nobody else may enter
+        path = Path(directory) / "costs.db"
+        path.parent.chmod(0o755)
+        command = [sys.executable, "-W", "error", "-c", FOLLOWING_AS_NOBODY, str(path)]
+        with opened(path) as writer:
+            writer.append([make_entry(0)])
+        reader = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+        assert reader.stdin is not None
+        assert reader.stdout is not None
+        for number in (1, 2, 3):
+            print("look", file=reader.stdin, flush=True)
+            assert reader.stdout.readline() == f"{number}\n"
+            with opened(path) as writer:
+                writer.append([make_entry(number)])
+        reader.communicate(timeout=TIMEOUT_S)
+        assert reader.returncode == 0

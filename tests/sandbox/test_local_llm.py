@@ -136,6 +136,7 @@ def chat(
         api_key=SecretStr("local"),
         model=LocalModelServer.model,
         callbacks=[costtrace.CostCallbackHandler(recorder)],
+        default_headers={"connection": "close"},  # LangChain's clients outlive the event loops of single tests
         **settings,
     )
 

@@ -9,9 +9,10 @@ import pytest
 from langchain.agents import create_agent
 from langchain_core.messages import AIMessage, BaseMessage, BaseMessageChunk, HumanMessage, SystemMessage
 from langchain_openai import ChatOpenAI
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel
 
 from costtrace.sandbox.openai import Call, OpenAIServer, Reply, ToolCall
+from tests.langchain.calls import chat_model
 
 Mode = Literal["invoke", "ainvoke", "stream", "astream"]
 
@@ -29,11 +30,6 @@ def server() -> Iterator[OpenAIServer]:
 @pytest.fixture(params=[False, True], ids=["chat", "responses"])
 def use_responses_api(request: pytest.FixtureRequest) -> bool:
     return bool(request.param)
-
-
-def chat_model(server: OpenAIServer, model: str = "gpt-4o", **options: Any) -> ChatOpenAI:
-    settings: dict[str, Any] = {"stream_usage": True, "max_retries": 0, "timeout": 30, **options}
-    return ChatOpenAI(model=model, base_url=server.base_url, api_key=SecretStr("sk-local"), **settings)
 
 
 def joined(chunks: list[BaseMessageChunk]) -> BaseMessage:

@@ -11,12 +11,13 @@ from typing import Any
 
 import openai
 import pytest
-from langchain_openai import ChatOpenAI, OpenAIEmbeddings
+from langchain_openai import OpenAIEmbeddings
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import SecretStr, TypeAdapter
 
 from costtrace.sandbox.openai import OpenAIServer, Reply, ToolCall
+from tests.langchain.calls import chat_model
 
 QUESTION = "Where is my parcel?"
 
@@ -42,11 +43,6 @@ def many_files() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, needed), hard))
     yield
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-
-
-def chat_model(server: OpenAIServer, model: str = "gpt-4o", **options: Any) -> ChatOpenAI:
-    settings: dict[str, Any] = {"stream_usage": True, "max_retries": 0, "timeout": 30, **options}
-    return ChatOpenAI(model=model, base_url=server.base_url, api_key=SecretStr("sk-local"), **settings)
 
 
 def sdk(server: OpenAIServer) -> openai.OpenAI:

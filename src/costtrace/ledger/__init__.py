@@ -23,6 +23,6 @@ def open_ledger(url: str, *, durability: str = "normal") -> SqliteLedger:
     if durability not in ("normal", "full"):
         raise ConfigurationError(f"durability {durability!r} is not known; use 'normal' or 'full'")
     path = url.removeprefix(_SQLITE)
-    if path == url or not path:
+    if path == url or path in ("", ":memory:"):  # a ledger in memory would take the spool with it when it ends
         raise ConfigurationError(f"ledger address {url!r} is not known; use 'sqlite:///costtrace.db'")
     return SqliteLedger(Path(path), fsync=durability == "full")

@@ -39,12 +39,17 @@ class Database:
         self._busy_timeout_s = busy_timeout_s
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
+        self._frozen = False
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """The connection, for this thread alone. SQLite's errors leave as LedgerUnavailable or LedgerUnusable."""
         with self._lock, self._translated():
-            yield self._open()
+            try:
+                yield self._open()
+            finally:
+                if self._frozen:  # somebody who can write may do so before the next read
+                    self.close()
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
@@ -66,6 +71,7 @@ class Database:
             if self._connection is not None:
                 self._connection.close()
                 self._connection = None
+                self._frozen = False
 
     def before_fork(self) -> None:
         """Let go of the file, and let nobody open it until the fork is over.
@@ -93,9 +99,10 @@ class Database:
             except sqlite3.OperationalError as error:
                 if error.sqlite_errorcode & _PRIMARY_CODE not in _NOT_WRITABLE or self._has_log():
                     raise
-                # SQLite wants to write beside a WAL file even to read it. In a place where nobody can write, and where
-                # nothing is left in the log, the file cannot change.
+                # SQLite wants to write beside a WAL file even to read it. Where nothing is left in the log, the file
+                # can be read as it is, for the moment.
                 self._connection = self._connected(f"{self.path.absolute().as_uri()}?immutable=1")
+                self._frozen = True
         return self._connection
 
     def _connected(self, name: str) -> sqlite3.Connection:

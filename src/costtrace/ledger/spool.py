@@ -223,8 +223,10 @@ def _size(path: Path) -> int:
 
 
 def _lock(fd: int) -> bool:
-    if sys.platform == "win32":  # an open file cannot be deleted there, which protects a live segment as well
-        return True
+    if (
+        sys.platform == "win32"
+    ):  # nothing there tells whether a writer lives, so its segments are read and never removed
+        return False
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
