@@ -104,7 +104,7 @@ class MessageScope:
 
     uuid: str
     context: Context
-    outer: MessageScope | None = None
+    outer: MessageScope | None = field(default=None, repr=False, compare=False)
     """The message that was open when this one was opened, and is again when it closes."""
 
     def inside(self, message_uuid: str) -> bool:
@@ -128,12 +128,20 @@ def current_message() -> MessageScope | None:
     return _scope.get()
 
 
+def _said(value: object) -> object:
+    """Ids come as numbers and UUIDs as well, and an empty text says as much as none."""
+    if isinstance(value, (int, UUID)) and not isinstance(value, bool):
+        return str(value)
+    return None if value == "" else value
+
+
 @contextmanager
 def message_scope(message_uuid: str | None = None, **context: Any) -> Iterator[MessageScope]:
     """Open a message: everything recorded inside belongs to it. See `costtrace.message`."""
     unknown = context.keys() - {*TEXT_FIELDS, "tags"}
     if unknown:
         raise InvalidValue("message", sorted(unknown), f"only {', '.join(TEXT_FIELDS)} and tags")
+    context = {name: value if name == "tags" else _said(value) for name, value in context.items()}
     uuid = new_message_uuid() if message_uuid is None else check_text(message_uuid, MESSAGE_UUID)
     scope = MessageScope(uuid, Context(**context), _scope.get())
     token = _scope.set(scope)

@@ -18,7 +18,7 @@ from costtrace.context import NOTHING, TEXT_FIELDS, Context, check_text
 from costtrace.errors import InvalidValue
 from costtrace.jsontext import decode, encode
 from costtrace.money import Money, amount_text, parse_amount
-from costtrace.quote import PriceBasis, Quote
+from costtrace.quote import PriceBasis, Quote, QuoteStatus
 from costtrace.times import moment_text, parse_moment, utc
 from costtrace.usage import Usage, check_count
 
@@ -119,7 +119,7 @@ class Entry:
         if self.cost is not None:
             if self.estimate is not None:
                 raise InvalidValue("entry.estimate", self.estimate, "no estimate beside an actual cost")
-            if self.quote is not None and not self.quote.is_actual:
+            if self.quote is not None and not self.quote.is_actual and self.quote.status is not QuoteStatus.OTHER:
                 raise InvalidValue("entry.cost", self.cost, f"no cost, since the quote is {self.quote.status.value!r}")
 
     @property
@@ -195,8 +195,11 @@ def decode_entry(record: Mapping[str, Any], *, basis: PriceBasis | None = None) 
 def _as_json(details: Mapping[str, Any]) -> Mapping[str, Any]:
     """The details as every later reader will see them; what could be written and not be read again is refused here."""
     try:
-        return MappingProxyType(decode(encode(dict(details))))
-    except (TypeError, ValueError) as error:
+        for key, value in details.items():
+            if not (key.isascii() and (type(value) is bool or (type(value) is str and value.isascii()))):
+                return MappingProxyType(decode(encode(dict(details))))
+        return MappingProxyType(dict(details))
+    except (AttributeError, TypeError, ValueError) as error:
         raise InvalidValue("entry.details", details, "a mapping of texts to what JSON can hold") from error
 
 

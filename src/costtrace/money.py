@@ -35,6 +35,9 @@ def check_amount(value: object, field: str) -> Decimal:
     """
     if type(value) is not Decimal:
         raise InvalidValue(field, value, 'a Decimal, such as Decimal("0.0079")')
+    text = str(value)
+    if len(text) <= _MAX_EXPONENT and text.isascii() and "E" not in text and value.is_finite():
+        return value
     if not value.is_finite():
         raise InvalidValue(field, value, "a finite amount")
     exponent = value.as_tuple().exponent

@@ -39,6 +39,8 @@ class QuoteStatus(StrEnum):
     """The provider, or the client, reported no usage."""
     INVALID_USAGE = "invalid_usage"
     """The reported usage contradicts itself."""
+    OTHER = "other"
+    """A word of a later version, which stands in `Quote.reason`; not actual."""
 
 
 ACTUAL: Final = frozenset({QuoteStatus.EXACT, QuoteStatus.PROVIDER_REPORTED, QuoteStatus.NOT_BILLED})
@@ -208,10 +210,12 @@ class Quote:
     def from_dict(cls, record: Mapping[str, Any], basis: PriceBasis | None = None) -> Quote:
         """The quote that `to_dict` wrote; `basis` where it was kept apart."""
         amount = record["amount"]
+        known = record["status"] in QuoteStatus.__members__.values()
+        status = QuoteStatus(record["status"]) if known else QuoteStatus.OTHER
         if basis is None and record.get("basis"):
             basis = PriceBasis.from_dict(record["basis"])
         return cls(
-            status=QuoteStatus(record["status"]),
+            status=status,
             amount=None if amount is None else parse_amount(amount, "quote.amount"),
             currency=record["currency"],
             lines=tuple(
@@ -224,7 +228,7 @@ class Quote:
                 )
                 for line in record["lines"]
             ),
-            reason=record.get("reason"),
+            reason=record.get("reason") if known else f"status {record['status']!r}",
             assumptions=tuple(record.get("assumptions") or ()),
             basis=basis,
         )

@@ -32,6 +32,8 @@ from costtrace.usage import Usage
 
 _log: Final = logging.getLogger("costtrace")
 _RETRY_S: Final = 1.0
+_WAIT_S: Final = 10.0
+"""How long `flush` waits for another thread that is writing the buffer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,10 +81,12 @@ class Recorder:
         self._capacity = buffer
         self._retry_at = 0.0
         self._timer: threading.Timer | None = None
+        self._draining = threading.Lock()  # only tried, never waited for on the hot path
         self._recorded = 0
         self._lost = 0
         self._unreported = 0
         self._faults = 0
+        self._faulted: set[str] = set()
         self._problem: str | None = None
         self._unpriced: dict[str, int] = {}
         self._warned: set[str] = set()
@@ -146,16 +150,20 @@ class Recorder:
 
     def record(self, entry: Entry) -> None:
         """Store one entry; it is durable, or waits in memory, when this returns. Never raises for a broken store."""
-        if (self._buffer and not self._drain()) or not self._stored(entry):
+        if self._buffer:
+            self._drain()
+        if time.monotonic() < self._retry_at or not self._stored(entry):
             self._keep(entry)
             return
-        with self._lock:
-            self._recorded += 1
+        self._count_recorded()
 
     def fault(self, doing: str) -> None:
-        """Log and count a fault of our own; to be called where the exception was caught."""
-        self._faults += 1
-        if self._faults == 1:
+        """Log and count a fault of our own; to be called where the exception was caught. Logged once for each doing."""
+        with self._lock:
+            self._faults += 1
+            first = doing not in self._faulted
+            self._faulted.add(doing)
+        if first:
             _log.exception("costtrace failed while %s; the application is not affected", doing)
         else:
             _log.debug("costtrace failed again while %s", doing, exc_info=True)
@@ -164,7 +172,7 @@ class Recorder:
         """Try now to store what waits in memory; how many entries still wait."""
         self._retry_at = 0.0
         if self._buffer or self._unreported:
-            self._drain()
+            self._drain(wait_s=_WAIT_S)
         return len(self._buffer)
 
     def flush(self) -> Health:
@@ -199,6 +207,7 @@ class Recorder:
     def after_fork(self) -> None:
         """In a forked child: what waits, and what was lost, is the parent's to store and to tell."""
         self._lock = threading.RLock()
+        self._draining = threading.Lock()
         self._timer = None
         self._buffer.clear()
         self._lost = self._unreported = 0
@@ -213,22 +222,31 @@ class Recorder:
             self.fault("pricing a call")
             return no_quote(QuoteStatus.UNPRICED, "the price catalog failed on this call; see the log")
 
-    def _drain(self) -> bool:
-        """Write the buffer; whether it is empty now. Tries at most once a second."""
-        with self._lock:
-            if time.monotonic() < self._retry_at:
-                return False
-            while self._buffer:
+    def _drain(self, *, wait_s: float = 0.0) -> bool:
+        """Write the buffer; whether it is empty now. Tries at most once a second, and one thread at a time.
+
+        The ledger is never called under `_lock`: a collection in another thread may hold the ledger's own locks and ask
+        for ours.
+        """
+        if time.monotonic() < self._retry_at or not self._draining.acquire(timeout=wait_s):
+            return False
+        try:
+            for _ in range(len(self._buffer)):
                 entry = self._buffer.popleft()
-                if not self._stored(entry):
+                if self._stored(entry):
+                    self._count_recorded()
+                else:
                     self._buffer.append(entry)  # at the end: if only this one is refused, the others need not wait
-                    return False
-                self._recorded += 1
-            reason, self._problem = self._problem, None
-            if reason:
-                _log.info("costtrace: the ledger takes entries again")
-            self._report_loss(reason or "the ledger refused entries")
-            return True
+                    if time.monotonic() < self._retry_at:
+                        return False
+            if not self._buffer:
+                reason, self._problem = self._problem, None
+                if reason:
+                    _log.info("costtrace: the ledger takes entries again")
+                self._report_loss(reason or "the ledger refused entries")
+            return not self._buffer
+        finally:
+            self._draining.release()
 
     def _stored(self, entry: Entry) -> bool:
         try:
@@ -238,47 +256,64 @@ class Recorder:
             return False
         return True
 
+    def _count_recorded(self) -> None:
+        with self._lock:
+            self._recorded += 1
+
     def _refused(self, error: Exception) -> None:
-        self._retry_at = time.monotonic() + _RETRY_S
-        if not isinstance(error, LedgerError):
+        """Note why. The store as such is given a rest; an error that is none of a ledger's may be the entry's own."""
+        if isinstance(error, LedgerError):
+            self._retry_at = time.monotonic() + _RETRY_S
+            problem = str(error)
+        else:
             self.fault("storing an entry")
-        problem = str(error) if isinstance(error, LedgerError) else f"the ledger failed with {type(error).__name__}"
+            problem = f"the ledger failed with {type(error).__name__}"
         if self._problem is None:
             _log.error("%s; entries wait in memory", problem)
         self._problem = problem
 
     def _keep(self, entry: Entry) -> None:
         with self._lock:
-            if len(self._buffer) < self._capacity:
+            kept = len(self._buffer) < self._capacity
+            if kept:
                 self._buffer.append(entry)
-                self._try_later()
-                return
-            self._lost += 1
-            self._unreported += 1
-            first = self._lost == 1
+            else:
+                self._lost += 1
+                self._unreported += 1
+            first = not kept and self._lost == 1
+        if kept:
+            self._try_later()
         if first:
             _log.error("costtrace: the buffer of %d entries is full; entries are lost from now on", self._capacity)
 
     def _try_later(self) -> None:
         """An outage may be followed by silence, in which nobody else would try again."""
-        if self._timer is None:
-            self._timer = threading.Timer(_RETRY_S, self._try_again)
-            self._timer.daemon = True
-            self._timer.start()
+        timer = threading.Timer(_RETRY_S, self._try_again)
+        timer.daemon = True
+        with self._lock:
+            if self._timer is not None:
+                return
+            self._timer = timer
+        try:
+            timer.start()
+        except RuntimeError:  # no thread to be had, as at the end of the process
+            self._timer = None
 
     def _try_again(self) -> None:
-        with self._lock:
-            self._timer = None
-            if not self._drain():
-                self._try_later()
+        self._timer = None
+        if not self._drain():
+            self._try_later()
 
     def _report_loss(self, reason: str) -> None:
         if self._unreported:
+            count = self._unreported
             try:
-                self.ledger.report_loss(self._unreported, reason)
-                self._unreported = 0
+                self.ledger.report_loss(count, reason)
             except Exception as error:  # noqa: BLE001 - a ledger may be anybody's
                 self._refused(error)
+            else:
+                with self._lock:
+                    self._unreported -= count
 
     def _count_unpriced(self, entry: Entry, quote: Quote) -> None:
         pair = f"{entry.provider}/{entry.model}"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import count
+from typing import Final
 
 from costtrace.entry import Entry
 from costtrace.errors import UnknownMessage
@@ -12,14 +14,15 @@ from costtrace.messages import Message, Totals, fold, totals_of
 
 __all__ = ["MemoryLedger"]
 
+_numbers: Final = count(1)
+
 
 class MemoryLedger:
     """A ledger in a dict: the same promises as any other, but for outliving the process."""
 
-    name = "memory"
-
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self.name = f"memory {next(_numbers)}"
+        self._lock = threading.RLock()  # a garbage collection may end a half-read stream while it is held
         self._entries: dict[str, Entry] = {}
         self._lost = 0
 

@@ -27,7 +27,7 @@ def to_micros(moment: datetime) -> int:
 
 def from_micros(micros: int) -> datetime:
     """The moment that many microseconds after 1970, exactly."""
-    return EPOCH + timedelta(microseconds=micros)
+    return EPOCH + timedelta(0, micros // _SECOND_US, micros % _SECOND_US)
 
 
 def moment_text(moment: datetime) -> str:

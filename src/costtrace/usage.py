@@ -46,6 +46,8 @@ FLAG_OVERLAP: Final = "overlap_unknown"
 """Both audio and cached input are reported; how many of the audio tokens were cached is not."""
 FLAG_TOOL_FEES: Final = "tool_fees_uncounted"
 """The provider ran tools of its own (web search, code execution) that it bills beside the tokens."""
+FLAG_TIER_ASSUMED: Final = "service_tier_as_requested"
+"""The answer does not say which service tier served it; the one that was asked for is taken."""
 FLAG_CACHE_HIT: Final = "llm_cache_hit"
 """LangChain answered from its own cache: nothing was bought, so nothing stands in the buckets."""
 
@@ -323,7 +325,8 @@ def _metadata_from_raw(raw: Mapping[str, Any]) -> dict[str, Any] | None:
         completion = _nested(raw, "completion_tokens_details")
         return {
             "input_tokens": raw["prompt_tokens"],
-            "output_tokens": raw.get("completion_tokens", 0),
+            "output_tokens": _rest_of_total(raw) if raw.get("completion_tokens") is None else raw["completion_tokens"],
+            "total_tokens": raw.get("total_tokens"),
             "input_token_details": {
                 "cache_read": prompt.get("cached_tokens"),
                 "cache_creation": prompt.get("cache_write_tokens"),
@@ -341,6 +344,7 @@ def _metadata_from_raw(raw: Mapping[str, Any]) -> dict[str, Any] | None:
         return {
             "input_tokens": raw["input_tokens"],
             "output_tokens": raw["output_tokens"],
+            "total_tokens": raw.get("total_tokens"),
             "input_token_details": {
                 "cache_read": prompt.get("cached_tokens"),
                 "cache_creation": prompt.get("cache_write_tokens"),
@@ -360,6 +364,12 @@ def _metadata_from_raw(raw: Mapping[str, Any]) -> dict[str, Any] | None:
             "ephemeral_1h_input_tokens": by_ttl.get("ephemeral_1h_input_tokens"),
         },
     }
+
+
+def _rest_of_total(raw: Mapping[str, Any]) -> int:
+    """Embeddings name no output, and a total that is all input; anything else without an output is not understood."""
+    total = check_count(raw.get("total_tokens"), "token_usage.total_tokens")
+    return check_count(total - _count(raw, "prompt_tokens"), "token_usage.total_tokens less prompt_tokens")
 
 
 def _nested(raw: Mapping[str, Any], key: str) -> Mapping[str, Any]:

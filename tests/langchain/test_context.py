@@ -146,12 +146,17 @@ def test_two_runs_without_a_message_are_two_messages(
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"colour": "blue"}, {"user_id": ""}, {"user_id": 42}, {"user_id": "x" * 513}, {"tags": {"a": "\ud800"}}]
+    "wrong", [{"colour": "blue"}, {"user_id": 4.2}, {"user_id": "x" * 513}, {"tags": {"a": "\ud800"}}]
 )
 def test_a_message_that_cannot_be_is_refused_when_it_is_opened(wrong: dict[str, Any]) -> None:
     with pytest.raises(InvalidValue), costtrace.message(**wrong):
         pass
     assert costtrace.current_message() is None
+
+
+def test_ids_may_be_numbers_and_an_empty_text_says_nothing() -> None:
+    with costtrace.message(user_id=42, thread_id="") as message:
+        assert (message.context.user_id, message.context.thread_id) == ("42", None)
 
 
 def test_a_message_opened_inside_another_wins_over_the_metadata_inherited_from_that(

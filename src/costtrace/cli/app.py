@@ -19,7 +19,7 @@ from costtrace.cli.page import shown, without_password
 from costtrace.cli.price import price
 from costtrace.cli.report import report
 from costtrace.cli.tail import tail
-from costtrace.errors import CostTraceError
+from costtrace.errors import ConfigurationError, CostTraceError
 
 _REFUSED: Final = 2
 
@@ -48,6 +48,9 @@ class _Commands(TyperGroup):
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains at the very end
             raise typer.Exit from None
+        except OSError as error:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise ConfigurationError(f"the output cannot be written: {error.strerror or error}") from None
 
     def _asked(self, args: tuple[Any, ...], options: dict[str, Any]) -> str:
         words = (args[0] if args else options.get("args")) or sys.argv[1:]

@@ -42,7 +42,7 @@ pre {{ font: 14px/1.45 ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", monosp
 def write_html(path: Path, title: str, page: Page) -> None:
     """Put the page where it is wanted, whole or not at all. Raises ConfigurationError where that is not possible."""
     text = _html(title, page)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside = path.parent / f".{path.name}.{os.getpid()}"
     try:
         beside.write_text(text, encoding="utf-8")
         beside.replace(path)

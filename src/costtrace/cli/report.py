@@ -12,7 +12,8 @@ from costtrace.cli.options import AsJson, LedgerUrl, ago, existing_ledger, momen
 from costtrace.cli.output import show, show_json
 from costtrace.cli.pages.reports import csv_rows, report_page
 from costtrace.errors import ConfigurationError, InvalidValue
-from costtrace.ledger import GROUPS, Selection
+from costtrace.ledger import GROUPS, LedgerHealth, Selection
+from costtrace.messages import Totals
 from costtrace.reports import report as reported
 
 _INCOMPLETE: Final = 2
@@ -35,17 +36,26 @@ def report(
     if as_json and as_csv:
         raise ConfigurationError("--json and --csv exclude each other; choose one")
     words = [word.strip() for word in by.split(",") if word.strip()]
-    found = reported(existing_ledger(ledger), words, _selection(last, since, until))
+    opened = existing_ledger(ledger)
+    found = reported(opened, words, _selection(last, since, until))
     if as_json:
         show_json(found.to_dict())
     elif as_csv:
         csv.writer(sys.stdout, lineterminator="\n").writerows(csv_rows(found))
     else:
         show(report_page(found))
-    if strict and found.total.unpriced:
-        missing = f"{found.total.unpriced} of {found.total.entries} entries have no price"
-        sys.stderr.write(f"costtrace: {missing}; `costtrace doctor` says which models\n")
+    if strict and (missing := _missing(found.total, opened.health())):
+        sys.stderr.write(f"costtrace: {missing}\n")
         raise typer.Exit(_INCOMPLETE)
+
+
+def _missing(total: Totals, health: LedgerHealth) -> str | None:
+    """Why the total is not the whole cost, if it is not."""
+    if total.unpriced:
+        return f"{total.unpriced} of {total.entries} entries have no price; `costtrace doctor` says which models"
+    if health.waiting or health.rejected or health.lost:
+        return "entries are waiting, rejected or lost, and not in this report; `costtrace doctor` says more"
+    return None
 
 
 def _selection(last: str | None, since: str | None, until: str | None) -> Selection:

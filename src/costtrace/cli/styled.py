@@ -93,7 +93,7 @@ def _grid(grid: Grid) -> Table:
             column.head,
             justify="right" if column.right else "left",
             overflow="fold",
-            no_wrap=column.whole,
+            no_wrap=column.whole or column.right,  # a number is never broken
             footer=styled(grid.footer[position]) if grid.footer else "",
         )
     for row in grid.rows:

@@ -20,6 +20,7 @@ from langchain_core.tracers.context import register_configure_hook
 from costtrace.context import MessageScope, current_message, message_scope
 from costtrace.langchain.handler import CostCallbackHandler
 from costtrace.langchain.results import Answer
+from costtrace.langchain.runs import RunTable
 from costtrace.recorder import Recorder
 
 _scoped: Final[ContextVar[BaseCallbackHandler | None]] = ContextVar("costtrace_scoped_handler", default=None)
@@ -34,6 +35,16 @@ class _Installed(CostCallbackHandler):
 
     enabled = True
 
+    def __init__(self, recorder: Recorder | None) -> None:
+        super().__init__(recorder)
+        self._earlier: list[RunTable] = []
+
+    def point_at(self, recorder: Recorder | None) -> None:
+        """Record into another recorder from now on; calls that are under way end in the one they began in."""
+        earlier = [*self._earlier, self._runs]
+        super().__init__(recorder)
+        self._earlier = [runs for runs in earlier if runs is not self._runs and len(runs)]
+
     def _open_chain(self, run_id: UUID, parent_run_id: UUID | None, metadata: Mapping[str, Any] | None) -> None:
         if self.enabled:
             super()._open_chain(run_id, parent_run_id, metadata)
@@ -45,12 +56,11 @@ class _Installed(CostCallbackHandler):
             super()._start(run_id, parent_run_id, metadata, kwargs)
 
     def _end(self, run_id: UUID, parent_run_id: UUID | None, read: Callable[[], Answer], otherwise: str) -> None:
-        if self.enabled or self._runs.awaits(run_id):
+        if self.enabled or self._runs_awaiting(run_id).awaits(run_id):
             super()._end(run_id, parent_run_id, read, otherwise)
 
-    def point_at(self, recorder: Recorder | None) -> None:
-        """Record into another recorder from now on."""
-        super().__init__(recorder)
+    def _runs_awaiting(self, run_id: UUID) -> RunTable:
+        return next((runs for runs in self._earlier if runs.awaits(run_id)), self._runs)
 
 
 def install(recorder: Recorder | None = None) -> CostCallbackHandler:

@@ -12,7 +12,6 @@ import atexit
 import functools
 import os
 import threading
-import weakref
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar, cast
 from uuid import UUID
@@ -22,9 +21,10 @@ from langchain_core.outputs import LLMResult
 
 from costtrace.context import MESSAGE_UUID, NOTHING, TEXT_FIELDS, Context, current_message
 from costtrace.entry import Status
-from costtrace.langchain.results import Answer, completed, failed, text
+from costtrace.langchain.results import Answer, completed, failed, flagged, text
 from costtrace.langchain.runs import Call, Chain, RunTable
 from costtrace.recorder import Recorder
+from costtrace.usage import FLAG_TIER_ASSUMED
 
 Hook = TypeVar("Hook", bound=Callable[..., None])
 
@@ -191,16 +191,20 @@ class CostCallbackHandler(BaseCallbackHandler):
             )
 
     def _end(self, run_id: UUID, parent_run_id: UUID | None, read: Callable[[], Answer], otherwise: str) -> None:
-        call = self._runs.close_call(run_id)
+        runs = self._runs_awaiting(run_id)
+        call = runs.close_call(run_id)
         late = False
         if call is None:
-            seen, given_up = self._runs.closed_call(run_id)
+            seen, given_up = runs.closed_call(run_id)
             if seen and given_up is None:
                 return  # the same end, seen twice
             late = given_up is not None
             call = given_up or self._unannounced(run_id, parent_run_id)
         duration_us = max(self.recorder.clock() - call.start_ns, 0) // 1000
         self._record(call, self._read(read, otherwise), duration_us, late=late)
+
+    def _runs_awaiting(self, run_id: UUID) -> RunTable:
+        return self._runs
 
     def _read(self, read: Callable[[], Answer], otherwise: str) -> Answer:
         """What the result says; a result that cannot be read must not cost us the entry."""
@@ -216,7 +220,12 @@ class CostCallbackHandler(BaseCallbackHandler):
             details["parent_run_id"] = str(call.parent_run_id)
         if late:
             details["late"] = True
-        self.recorder.record_call(
+        if answer.note:
+            details["usage"] = answer.note
+        usage = answer.usage
+        if usage is not None and answer.service_tier is None and call.service_tier is not None:
+            usage = flagged(usage, FLAG_TIER_ASSUMED)
+        call.recorder.record_call(
             run_id=f"{call.run_id}/late" if late else str(call.run_id),
             message_uuid=call.message_uuid,
             context=call.context,
@@ -227,7 +236,7 @@ class CostCallbackHandler(BaseCallbackHandler):
             model=answer.model or call.model,
             requested_model=call.model,
             service_tier=answer.service_tier or call.service_tier,
-            usage=answer.usage,
+            usage=usage,
             refused=answer.refused,
             error=answer.error,
             span=call.span,
@@ -251,7 +260,11 @@ class CostCallbackHandler(BaseCallbackHandler):
         if named is not None and not (
             scope is not None and scope.inside(named)
         ):  # metadata is inherited: see `message`
-            known = scope.context if scope is not None and scope.uuid == named else NOTHING
+            known = NOTHING
+            if scope is not None and scope.uuid == named:
+                known = scope.context
+            elif parent is not None and parent.message_uuid == named:
+                known = parent.context
             return named, _context(metadata, known), "metadata"
         if scope is not None:
             return scope.uuid, _context(metadata, scope.context), "scope"
@@ -269,9 +282,11 @@ def _context(metadata: Mapping[str, Any], known: Context) -> Context:
     if _CONTEXT_KEYS.isdisjoint(metadata):
         return known
     said = {name: text(metadata[name]) for name in TEXT_FIELDS if name in metadata}
-    thread = next((text(metadata[key]) for key in _THREAD_KEYS if key in metadata), None)
-    said["thread_id"] = thread
-    return Context(**cast("dict[str, Any]", said)).over(known)
+    said["thread_id"] = next(filter(None, (text(metadata.get(key)) for key in _THREAD_KEYS)), None)
+    for name, value in said.items():
+        if value is not None and getattr(known, name) != value:
+            return Context(**cast("dict[str, Any]", said)).over(known)
+    return known
 
 
 def _requested_tier(options: Mapping[str, Any]) -> str | None:
@@ -279,24 +294,20 @@ def _requested_tier(options: Mapping[str, Any]) -> str | None:
     return None if tier == "auto" else tier  # auto is a wish; what it became stands in the answer
 
 
-_tables: Final[weakref.WeakKeyDictionary[Recorder, RunTable]] = weakref.WeakKeyDictionary()
+_tables: Final[dict[str, RunTable]] = {}
 _tables_lock: Final = threading.RLock()
 
 
 def _runs_of(recorder: Recorder) -> RunTable:
-    """The open runs of a recorder: shared by its handlers, so that two of them still record a call once."""
+    """The open runs of a ledger: shared by all handlers that write to it, so that two of them record a call once."""
     with _tables_lock:
-        table = _tables.get(recorder)
-        if table is None:
-            held = weakref.ref(recorder)
+        if recorder.ledger.name not in _tables:
+            _tables[recorder.ledger.name] = RunTable(recorder.clock, _give_up)
+        return _tables[recorder.ledger.name]
 
-            def give_up(call: Call) -> None:
-                live = held()
-                if live is not None:
-                    CostCallbackHandler(live)._give_up(call)  # noqa: SLF001 - our own
 
-            table = _tables[recorder] = RunTable(recorder.clock, give_up)
-        return table
+def _give_up(call: Call) -> None:
+    CostCallbackHandler(call.recorder)._give_up(call)  # noqa: SLF001 - our own
 
 
 def _at_exit() -> None:

@@ -50,7 +50,10 @@ class Answer:
     model: str | None = None
     service_tier: str | None = None
     refused: bool = False
+    """Whether nothing was bought by this call itself."""
     error: str | None = None
+    note: str | None = None
+    """What a reader must know of the usage."""
 
 
 def completed(result: LLMResult) -> Answer:
@@ -62,11 +65,16 @@ def completed(result: LLMResult) -> Answer:
     output = result.llm_output or _NOTHING
     metadata = message.response_metadata if message is not None else _NOTHING
     usage = _usage(message, metadata, output)
+    if usage is None and message is None and output.get("token_usage") == {}:
+        # LangChain gives the usage of a batch of texts to its first and an empty one to each of the others
+        return replace(
+            _answer(Status.COMPLETED, None, metadata, output), refused=True, note="on the first of its batch"
+        )
     if usage is not None and FLAG_CACHE_HIT not in usage.flags:
         if not usage.buckets and usage.problem is None:  # no model answers a prompt for no tokens at all
-            usage = _flagged(usage, FLAG_INCOMPLETE)
+            usage = flagged(usage, FLAG_INCOMPLETE)
         if message is not None and _ran_tools(message):
-            usage = _flagged(usage, FLAG_TOOL_FEES)
+            usage = flagged(usage, FLAG_TOOL_FEES)
     return _answer(Status.COMPLETED, usage, metadata, output)
 
 
@@ -152,7 +160,8 @@ def _ran_tools(message: AIMessage) -> bool:
     )
 
 
-def _flagged(usage: Usage, flag: str) -> Usage:
+def flagged(usage: Usage, flag: str) -> Usage:
+    """The usage, with one more thing to know about it."""
     return Usage(
         buckets=usage.buckets,
         reasoning_tokens=usage.reasoning_tokens,

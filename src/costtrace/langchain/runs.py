@@ -17,6 +17,7 @@ from opentelemetry.trace import Span
 
 from costtrace.context import Context
 from costtrace.entry import Status
+from costtrace.recorder import Recorder
 
 T = TypeVar("T")
 
@@ -58,7 +59,7 @@ class Call:
     provider: str | None
     model: str | None
     service_tier: str | None
-    recorder: object
+    recorder: Recorder
     """Kept alive by its open calls: a recorder that nobody else holds still has to write them down."""
     root: Chain | None = None
     span: Span | None = None
@@ -238,10 +239,14 @@ class RunTable:
                 return
             self._timer.cancel()
         delay = max((deadline_ns - self._clock()) / _SECOND, 0.01)
-        self._timer = threading.Timer(delay, self.give_up_overdue)
-        self._timer_deadline_ns = deadline_ns
-        self._timer.daemon = True
-        self._timer.start()
+        timer = threading.Timer(delay, self.give_up_overdue)
+        timer.daemon = True
+        try:
+            timer.start()
+        except RuntimeError:  # no thread to be had, as at the end of the process, which gives up all that is open
+            self._timer = None
+            return
+        self._timer, self._timer_deadline_ns = timer, deadline_ns
 
 
 class _Recent(Generic[T]):

@@ -42,8 +42,8 @@ class BackgroundIngest:
         self._waiting += 1
         if not self._woken:
             self._woken = True
-            self._start()
             self._wake.put(_GO)
+            self._start()
         elif self._waiting >= _BATCH and not self._hurried:
             self._hurried = True
             self._wake.put(_GO)
@@ -58,9 +58,14 @@ class BackgroundIngest:
 
     def _start(self) -> None:
         with self._start_lock:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="costtrace-ingest", daemon=True)
-                self._thread.start()
+            if self._thread is None or not self._thread.is_alive():
+                thread = threading.Thread(target=self._run, name="costtrace-ingest", daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError:  # no thread to be had, as at the end of the process: reads and close ingest
+                    self._woken = False
+                    return
+                self._thread = thread
 
     def _run(self) -> None:
         delay = _LATEST_S

@@ -28,6 +28,7 @@ _BASIS: Final = len(COLUMNS)
 _BATCH_BYTES: Final = 4 * 1024 * 1024
 """A few thousand records: enough to make a commit cheap, little enough to stay in SQLite's cache."""
 _REFUSED: Final = (
+    sqlite3.DataError,
     sqlite3.InterfaceError,
     sqlite3.ProgrammingError,
     sqlite3.IntegrityError,

@@ -74,7 +74,7 @@ class Ledger(Protocol):
 
     @property
     def name(self) -> str:
-        """Where the entries are, for people."""
+        """Where the entries are, for people. Ledgers of one name hold the same entries."""
 
     def append(self, entries: Iterable[Entry]) -> frozenset[str]:
         """Store the entries in one transaction and answer the ids of those that were new.

@@ -25,13 +25,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from costtrace.errors import LedgerError, LedgerUnavailable, LedgerUnusable
+from costtrace.errors import InvalidValue, LedgerError, LedgerUnavailable, LedgerUnusable
 
 if sys.platform != "win32":
     import fcntl
 
 MAGIC: Final = b"CTs1"
 _HEADER: Final = struct.Struct(">4sII")
+_MAX_RECORD: Final = 1024 * 1024
+"""Less than what ingest reads at once, so that it always sees a whole record."""
 _SEGMENT_BYTES: Final = 16 * 1024 * 1024
 _PASSING: Final = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.EINTR, errno.EAGAIN}
@@ -92,6 +94,8 @@ class Spool:
 
     def write(self, payload: bytes) -> None:
         """Make the record durable. Raises LedgerUnavailable or LedgerUnusable, and then it is not in the spool."""
+        if len(payload) > _MAX_RECORD:
+            raise InvalidValue("entry", f"{len(payload)} bytes", f"at most {_MAX_RECORD} bytes as it is stored")
         data = frame(payload)
         with self._lock:
             if self._writing:  # a garbage collection struck below and ended a half-read stream, on this very thread

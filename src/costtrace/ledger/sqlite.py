@@ -64,7 +64,7 @@ class SqliteLedger:
         rows = [to_row(entry) for entry in entries]
         if not rows:
             return frozenset()
-        self._ingest.run()  # what was spooled came first, and the first of an id wins
+        self._catch_up()  # what was spooled came first, and the first of an id wins
         with self._database.writing() as connection:
             last = _last_seq(connection)
             insert_rows(connection, rows)
@@ -103,7 +103,7 @@ class SqliteLedger:
         fields = check_groups(by)
         where, values = _where(selection)
         self._catch_up()
-        with self._database.reading() as connection:
+        with self._database.snapshot() as connection:
             totals = grouped_totals(connection, fields, where, values)
         if "day" not in fields:
             return totals
@@ -141,7 +141,7 @@ class SqliteLedger:
         try:
             with self._database.reading() as connection:
                 entries, rejected, lost = connection.execute(
-                    "SELECT (SELECT coalesce(max(seq), 0) FROM entries), (SELECT count(*) FROM rejected),"
+                    "SELECT (SELECT count(*) FROM entries), (SELECT count(*) FROM rejected),"
                     " (SELECT coalesce(sum(entries), 0) FROM losses)"
                 ).fetchone()
         except LedgerError as error:
@@ -213,7 +213,10 @@ _live: Final[weakref.WeakSet[SqliteLedger]] = weakref.WeakSet()
 
 def _at_exit() -> None:
     for ledger in list(_live):
-        ledger.close()
+        try:
+            ledger.close()
+        except Exception:  # noqa: BLE001 - the others have to be closed as well
+            _log.exception("ledger %s could not be closed; what was spooled waits for the next process", ledger.name)
 
 
 _fork_lock: Final = threading.Lock()
@@ -222,21 +225,25 @@ _forking: Final[list[SqliteLedger]] = []
 
 def _before_fork() -> None:
     _fork_lock.acquire()
-    _forking.extend(_live)
-    for ledger in _forking:
+    for ledger in list(_live):
         ledger.before_fork()
+        _forking.append(ledger)
 
 
 def _after_fork_in_parent() -> None:
-    while _forking:
-        _forking.pop().after_fork_in_parent()
-    _fork_lock.release()
+    try:
+        while _forking:
+            _forking.pop().after_fork_in_parent()
+    finally:
+        _fork_lock.release()
 
 
 def _after_fork() -> None:
-    while _forking:
-        _forking.pop().after_fork()
-    _fork_lock.release()
+    try:
+        while _forking:
+            _forking.pop().after_fork()
+    finally:
+        _fork_lock.release()
 
 
 atexit.register(_at_exit)

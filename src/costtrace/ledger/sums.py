@@ -59,7 +59,7 @@ def grouped_totals(
             f"WHERE pico IS NULL AND currency IS NOT NULL {where}",
             values,
         ):
-            totals[row[:width]] = totals[row[:width]].plus(_from_text(*row[width:]))
+            totals[row[:width]] = totals.get(row[:width], Totals()).plus(_from_text(*row[width:]))
     return totals
 
 

@@ -13,6 +13,7 @@ from costtrace.usage import (
     FLAG_INCOMPLETE,
     FLAG_INCONSISTENT,
     FLAG_OVERLAP,
+    FLAG_TIER_ASSUMED,
     FLAG_TOOL_FEES,
     FLAG_TOTAL_MISMATCH,
     Usage,
@@ -25,6 +26,7 @@ PER_MILLION: Final = 1_000_000
 PER_THOUSAND: Final = 1_000
 
 _ASSUMED_BY_FLAG: Final = {
+    FLAG_TIER_ASSUMED: "service_tier=as requested",
     FLAG_OVERLAP: "cached_audio_tokens=0",
     FLAG_INCONSISTENT: "details=cut to their total",
     FLAG_TOTAL_MISMATCH: "total=input+output",
