@@ -214,6 +214,36 @@ class TestBuffer:
         assert stored.wait(timeout=30)
         assert ids(ledger) == entry_ids(1)
 
+    def test_that_another_thread_is_writing_makes_nobody_wait(self) -> None:
+        """A collection may bring a thread here that holds the very lock which the writing thread waits for."""
+        writing, go_on = threading.Event(), threading.Event()
+
+        class SlowOnce(ClosableLedger):
+            def spool(self, entry: Entry) -> None:
+                super().spool(entry)
+                if not writing.is_set():
+                    writing.set()
+                    assert go_on.wait(timeout=30)
+
+        ledger = SlowOnce()
+        ledger.failure = LedgerUnavailable("the store is closed")
+        recorder = Recorder(ledger, catalog=Catalog())
+        recorder.record(make_entry(1))
+        ledger.failure = None
+        flusher = threading.Thread(target=recorder.drain)
+        flusher.start()
+        assert writing.wait(timeout=30)
+        second = threading.Thread(target=recorder.record, args=(make_entry(2),))
+        second.start()
+        second.join(timeout=10)
+        waited = second.is_alive()
+        go_on.set()
+        flusher.join(timeout=30)
+        second.join(timeout=30)
+        assert not waited
+        assert recorder.flush().buffered == 0
+        assert sorted(ids(ledger)) == entry_ids(1, 2)
+
     def test_does_not_ask_a_closed_store_for_each_entry(self, ledger: ClosableLedger) -> None:
         recorder = Recorder(ledger, catalog=Catalog(), buffer=1000)
         ledger.failure = LedgerUnavailable("the store is closed")
@@ -305,6 +335,13 @@ class TestStrangeLedger:
         ledger.failure = None
         recorder.flush()
         assert ids(ledger) == [entry.entry_id]
+
+    @pytest.mark.expects_fault
+    def test_that_refuses_one_entry_has_the_others_at_once(self, choosy: Choosy) -> None:
+        recorder = Recorder(choosy, catalog=Catalog())
+        for number in (1, 13, 2, 3):
+            recorder.record(make_entry(number))
+        assert sorted(ids(choosy)) == entry_ids(1, 2, 3)
 
     @pytest.mark.expects_fault
     def test_that_refuses_one_entry_for_ever_still_gets_the_others(self, choosy: Choosy) -> None:

@@ -345,3 +345,29 @@ def test_a_usage_is_not_changed_through_what_it_was_made_from() -> None:
 def test_a_usage_survives_its_json_objects(usage: Usage) -> None:
     assert Usage.from_dict(usage.to_dict()) == usage
     assert Usage.from_dict({**usage.to_dict(), "of_a_later_version": 1}) == usage
+
+
+def test_a_raw_record_without_an_output_is_not_taken_for_an_answer_of_no_tokens() -> None:
+    usage = usage_from_token_usage({"prompt_tokens": 10})
+    assert usage is not None
+    assert usage.problem is not None
+    assert "token_usage.total_tokens" in usage.problem
+
+
+def test_the_raw_record_of_an_embedding_is_all_input() -> None:
+    usage = usage_from_token_usage({"prompt_tokens": 10, "total_tokens": 10})
+    assert usage is not None
+    assert (dict(usage.buckets), usage.flags, usage.problem) == ({"input": 10}, (), None)
+
+
+@pytest.mark.parametrize("total", [None, 15])
+def test_a_total_that_is_missing_or_right_is_no_contradiction(total: int | None) -> None:
+    usage = usage_from_token_usage({"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": total})
+    assert usage is not None
+    assert usage.flags == ()
+
+
+def test_a_raw_total_that_is_neither_input_nor_output_is_flagged() -> None:
+    usage = usage_from_token_usage({"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 500})
+    assert usage is not None
+    assert usage.flags == ("total_mismatch",)

@@ -222,3 +222,18 @@ def test_a_handler_can_be_kept_in_sets_and_copied_and_is_never_falsy(handler: Co
     assert bool(handler)
     assert handler.raise_error is False
     assert handler.run_inline is True
+
+
+def test_two_recorders_of_one_ledger_record_a_call_once(server: OpenAIServer, tmp_path: Path) -> None:
+    """One from `install`, say, and one of a module's own, on the same file."""
+    address = f"sqlite:///{tmp_path / 'costs.db'}"
+    first, second = (CostCallbackHandler(Recorder(costtrace.open_ledger(address))) for _ in range(2))
+
+    with costtrace.message("m1"):
+        chat_model(server).invoke("Hi", {"callbacks": [first, second]})
+
+    first.recorder.flush()
+    second.recorder.flush()
+    assert len(first.recorder.ledger.message("m1").entries) == 1
+    first.recorder.close()
+    second.recorder.close()

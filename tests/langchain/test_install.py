@@ -1,12 +1,14 @@
 """`install`: every call of the process, in every thread, and nothing of it left in LangChain's list of hooks."""
 
 import asyncio
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from threading import Thread
 from typing import Any
 
 import pytest
 from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.outputs import LLMResult
 from langchain_core.runnables import RunnableConfig, RunnableLambda
 from langchain_core.tracers.context import _configure_hooks
 
@@ -156,3 +158,14 @@ def test_two_messages_at_once_do_not_mix(
     asyncio.run(both())
 
     assert len(ledger.message("m1").entries) == len(ledger.message("m2").entries) == 2
+
+
+def test_a_call_that_is_under_way_ends_in_the_recorder_it_began_in(ledger: MemoryLedger) -> None:
+    run_id, later = uuid.uuid4(), MemoryLedger()
+    handler = costtrace.install(Recorder(ledger))
+    handler.on_chat_model_start({}, [[]], run_id=run_id, metadata={"message_uuid": "m1", "ls_provider": "openai"})
+    costtrace.install(Recorder(later))
+    handler.on_llm_end(LLMResult(generations=[]), run_id=run_id)
+
+    assert [entry.message_uuid for entry in entries(ledger)] == ["m1"]
+    assert entries(later) == []

@@ -81,7 +81,10 @@ def test_a_batch_of_prompts_is_paid_once_and_its_usage_stands_on_one_entry(
         asyncio.run(model.agenerate(["one", "two", "three"], callbacks=callbacks))
 
     assert [amount(entry) for entry in entries(ledger)] == [3 * PRICE, None, None] * 2
-    assert ledger.message("m1").total.actual.usd == 6 * PRICE
+    total = ledger.message("m1").total
+    assert total.actual.usd == 6 * PRICE
+    assert total.complete, "the others of a batch are paid with its first"
+    assert entries(ledger)[1].details["usage"] == "on the first of its batch"
 
 
 class NotInline(AsyncCallbackHandler):

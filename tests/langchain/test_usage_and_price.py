@@ -1,5 +1,6 @@
 """From what the provider reports to what it costs: tiers, cached and reasoning tokens, missing and strange numbers."""
 
+import uuid
 from decimal import Decimal
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.language_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage
-from langchain_core.outputs import LLMResult
+from langchain_core.outputs import ChatGeneration, LLMResult
 from langchain_core.runnables import RunnableConfig
 
 import costtrace
@@ -235,3 +236,29 @@ def test_a_message_that_carries_no_usage_and_no_model_is_recorded(
     model.invoke("Hi", {"callbacks": [handler]})
 
     assert [(entry.status, entry.cost_status) for entry in entries(ledger)] == [("completed", "usage_missing")] * 2
+
+
+def test_a_tier_that_only_the_request_names_is_an_assumption(
+    handler: CostCallbackHandler, ledger: MemoryLedger
+) -> None:
+    """A request for priority may be served, and billed, as default; an answer that is silent proves neither."""
+    run_id = uuid.uuid4()
+    message = AIMessage(
+        content="",
+        usage_metadata={"input_tokens": 1000, "output_tokens": 500, "total_tokens": 1500},
+        response_metadata={"model_name": "gpt-4o-2024-08-06"},
+    )
+    handler.on_chat_model_start(
+        {},
+        [[]],
+        run_id=run_id,
+        metadata={"ls_provider": "openai", "ls_model_name": "gpt-4o"},
+        invocation_params={"service_tier": "priority"},
+    )
+    handler.on_llm_end(LLMResult(generations=[[ChatGeneration(message=message)]]), run_id=run_id)
+
+    entry = only(ledger)
+    assert entry.quote is not None
+    assert (entry.quote.status, entry.quote.assumptions) == ("estimated", ("service_tier=as requested",))
+    assert entry.cost is None
+    assert entry.estimate == costtrace.Money("0.01275")  # 4.25 x 1000 + 17 x 500 dollars a million

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from costtrace.entry import Entry
+from costtrace.errors import InvalidValue
 from costtrace.jsontext import encode
 from costtrace.ledger import SqliteLedger
 from costtrace.ledger.rows import to_row
@@ -206,3 +208,32 @@ def test_nothing_is_logged_of_what_an_entry_holds(sqlite: SqliteLedger, caplog: 
         sqlite.flush()
     assert caplog.messages
     assert number not in caplog.text
+
+
+def test_a_record_too_large_to_be_read_in_one_piece_is_refused(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool")
+    with pytest.raises(InvalidValue, match="at most 1048576 bytes"):
+        spool.write(b"x" * (1024 * 1024 + 1))
+    assert spool.segments() == []
+
+
+def test_a_segment_that_cannot_be_read_keeps_no_append_from_the_table(tmp_path: Path) -> None:
+    ledger = SqliteLedger(tmp_path / "costs.db")
+    (tmp_path / "costs.db-spool" / "0.seg").mkdir(parents=True)
+    assert ledger.append([make_entry(1)]) == {make_entry(1).entry_id}
+    ledger.close()
+
+
+def test_without_a_thread_to_be_had_entries_are_taken_and_read_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As at the end of a process, from Python 3.12 on, or where the system has no more to give."""
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    ledger = SqliteLedger(tmp_path / "costs.db")
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    ledger.spool(make_entry(1))
+    assert [entry.entry_id for _, entry in ledger.entries()] == [make_entry(1).entry_id]
+    ledger.close()
