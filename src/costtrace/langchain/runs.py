@@ -113,20 +113,24 @@ class RunTable:
 
     def close_chain(self, run_id: UUID, *, cancelled: bool = False) -> None:
         """It ended. The calls it leaves open have a limited time left: all below a root, its own if cancelled."""
+        deadline_ns = None
         with self._lock:
             chain = self._retire(run_id.int)
             if chain is None:
                 return
             if chain.root is None:
-                self._doom(list((chain.calls or {}).values()), cancelled=cancelled)
+                deadline_ns = self._doom(list((chain.calls or {}).values()), cancelled=cancelled)
                 chain.calls = None
             elif cancelled:  # the cancellation travels up from here, and what stands above it may catch it
                 below = (chain.root.calls or {}).values()
-                self._doom([call for call in below if call.parent_run_id == run_id], cancelled=True)
+                deadline_ns = self._doom([call for call in below if call.parent_run_id == run_id], cancelled=True)
+        if deadline_ns is not None:
+            self._arm(deadline_ns)
 
-    def _doom(self, calls: list[Call], *, cancelled: bool) -> None:
+    def _doom(self, calls: list[Call], *, cancelled: bool) -> int | None:
+        """Give the calls a limited time; until when, if there are any."""
         if not calls:
-            return
+            return None
         deadline = self._clock() + (CANCELLED_GRACE_NS if cancelled else ENDED_GRACE_NS)
         for call in calls:
             if call.deadline_ns:
@@ -134,7 +138,7 @@ class RunTable:
             call.deadline_ns = deadline
             call.verdict = Status.CANCELLED if cancelled else Status.ABANDONED
             self._doomed[call.run_id.int] = call
-        self._arm(deadline)
+        return deadline
 
     def open_call(self, call: Call) -> bool:
         """A model call began; False for one that is open already, which is the same event seen twice."""
@@ -183,8 +187,9 @@ class RunTable:
         with self._lock:
             if self._timer is threading.current_thread():
                 self._timer = None
-            if self._doomed:
-                self._arm(min(call.deadline_ns for call in self._doomed.values()))
+            next_ns = min((call.deadline_ns for call in self._doomed.values()), default=None)
+        if next_ns is not None:
+            self._arm(next_ns)
 
     def give_up_all(self) -> None:
         """Close every open call: nothing more will be heard."""
@@ -234,6 +239,7 @@ class RunTable:
         return chain
 
     def _arm(self, deadline_ns: int) -> None:
+        """Never under the lock: starting a thread waits for it, and a collection in it may want the lock."""
         if self._timer is not None:
             if self._timer_deadline_ns <= deadline_ns:
                 return
