@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+import struct
 import threading
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from costtrace.entry import Entry
-from costtrace.errors import InvalidValue
+from costtrace.errors import InvalidValue, LedgerUnusable
 from costtrace.jsontext import encode
 from costtrace.ledger import SqliteLedger
 from costtrace.ledger.rows import to_row
@@ -236,4 +238,21 @@ def test_without_a_thread_to_be_had_entries_are_taken_and_read_all_the_same(
     monkeypatch.setattr(threading.Thread, "start", refuse)
     ledger.spool(make_entry(1))
     assert [entry.entry_id for _, entry in ledger.entries()] == [make_entry(1).entry_id]
+    ledger.close()
+
+
+def test_records_of_another_version_are_left_to_that_version(tmp_path: Path) -> None:
+    """As after a downgrade, or while two versions share a ledger: nothing is put aside, nothing is taken for damage."""
+    ledger = SqliteLedger(tmp_path / "costs.db")
+    ledger.append([make_entry(1)])
+    segment = tmp_path / "costs.db-spool" / "1.seg"
+    segment.parent.mkdir(exist_ok=True)
+    magic = MAGIC[:-1] + b"9"
+    segment.write_bytes(struct.pack(">4sII", magic, 2, zlib.crc32(magic + b"[]")) + b"[]")
+
+    with pytest.raises(LedgerUnusable, match="another version of costtrace"):
+        ledger.flush()
+    assert [entry.entry_id for _, entry in ledger.entries()] == [make_entry(1).entry_id]
+    assert segment.exists()
+    assert ledger.health().rejected == 0
     ledger.close()

@@ -17,7 +17,7 @@ from costtrace.errors import LedgerUnusable
 from costtrace.jsontext import decode
 from costtrace.ledger.database import Database
 from costtrace.ledger.rows import COLUMNS, Row
-from costtrace.ledger.spool import MAGIC, Spool, frames, next_frame
+from costtrace.ledger.spool import MAGIC, Spool, frames, is_of_another_version, next_frame
 
 _log: Final = logging.getLogger("costtrace")
 _INSERT: Final = (
@@ -120,6 +120,8 @@ def _records(data: bytes, *, writer_gone: bool, more: bool) -> tuple[list[bytes]
             position = end
         if not writer_gone or position == len(data):
             return records, position
+        if is_of_another_version(data, position):
+            raise LedgerUnusable("the spool holds records of another version of costtrace; let that version read them")
         following = next_frame(data, position)
         if following is None and more:
             return records, position or max(data.rfind(MAGIC), len(data) - len(MAGIC))

@@ -4,7 +4,7 @@ Each process appends framed, checksummed records to a segment file of its own, w
 has returned, the record survives the death of the process, because the kernel has it. Whoever uses the ledger's table
 next ingests the segments, this process or any other.
 
-    frame = magic(4) length(4) crc32(4) payload
+    frame = magic(4) length(4) crc32-of-magic-and-payload(4) payload
 
 A segment is locked by its writer for as long as the writer lives. A frame that does not check out is, in a live
 segment, one that is just being written, and is left for later; in a segment whose writer is gone it was never
@@ -31,6 +31,8 @@ if sys.platform != "win32":
     import fcntl
 
 MAGIC: Final = b"CTs1"
+"""Begins each frame; its last byte is the version of what stands in it, to be raised with the layout of a row."""
+_SEED: Final = zlib.crc32(MAGIC)
 _HEADER: Final = struct.Struct(">4sII")
 _MAX_RECORD: Final = 1024 * 1024
 """Less than what ingest reads at once, so that it always sees a whole record."""
@@ -42,22 +44,34 @@ _PASSING: Final = frozenset(
 
 def frame(payload: bytes) -> bytes:
     """The payload as it stands in a segment."""
-    return _HEADER.pack(MAGIC, len(payload), zlib.crc32(payload)) + payload
+    return _HEADER.pack(MAGIC, len(payload), zlib.crc32(payload, _SEED)) + payload
 
 
 def frames(data: bytes, start: int = 0) -> Iterator[tuple[bytes, int]]:
     """The payloads of whole, undamaged frames from `start` on, each with its end; stops at the first other one."""
     position = start
-    while len(data) - position >= _HEADER.size:
-        magic, length, checksum = _HEADER.unpack_from(data, position)
-        end = position + _HEADER.size + length
-        if magic != MAGIC or end > len(data):
-            return
-        payload = data[position + _HEADER.size : end]
-        if zlib.crc32(payload) != checksum:
-            return
-        yield payload, end
-        position = end
+    while (found := _frame_at(data, position)) is not None and found[0] == MAGIC:
+        _, payload, position = found
+        yield payload, position
+
+
+def is_of_another_version(data: bytes, position: int) -> bool:
+    """Whether an undamaged frame stands there whose payload this version does not know."""
+    found = _frame_at(data, position)
+    return found is not None and found[0] != MAGIC and found[0][:-1] == MAGIC[:-1]
+
+
+def _frame_at(data: bytes, position: int) -> tuple[bytes, bytes, int] | None:
+    """Magic, payload and end of the whole, undamaged frame that stands there, of whatever version."""
+    if len(data) - position < _HEADER.size:
+        return None
+    magic, length, checksum = _HEADER.unpack_from(data, position)
+    end = position + _HEADER.size + length
+    payload = data[position + _HEADER.size : end]
+    seed = _SEED if magic == MAGIC else zlib.crc32(magic)
+    if end > len(data) or zlib.crc32(payload, seed) != checksum:
+        return None
+    return magic, payload, end
 
 
 def next_frame(data: bytes, start: int) -> int | None:
