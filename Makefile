@@ -21,7 +21,7 @@ lint: $(VENV)/.test
 	$(BIN)/lint-imports
 
 bench: $(VENV)-bench/.installed
-	$(VENV)-bench/bin/python benchmarks/handler_overhead.py
+	$(VENV)-bench/bin/python benchmarks/handler_overhead.py $(ARGS)
 
 clean:
 	rm -rf $(VENV) $(VENV)-bench .cache

@@ -7,7 +7,6 @@ because rounding is for text that people read, and that lives where the text is 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import MAX_EMAX, MIN_EMIN, Clamped, Context, Decimal, Inexact, InvalidOperation, Overflow, Rounded
 from typing import Final
@@ -84,14 +83,6 @@ def amount_pico(amount: Decimal) -> int | None:
 def pico_amount(pico: int) -> Decimal:
     """The exact amount of an integer of 1e-12."""
     return Decimal(pico).scaleb(-PICO_DIGITS, EXACT)
-
-
-def sum_amounts(amounts: Iterable[Decimal]) -> Decimal:
-    """The exact sum of the amounts, in whatever order they come."""
-    total = ZERO
-    for amount in amounts:
-        total = EXACT.add(total, amount)
-    return total
 
 
 @dataclass(frozen=True, slots=True, kw_only=False)

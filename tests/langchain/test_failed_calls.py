@@ -1,9 +1,12 @@
 """Calls that fail: refused ones cost nothing, and where nobody knows whether they were billed, the entry says so."""
 
 import socket
+import uuid
 
 import openai
 import pytest
+from langchain_core.messages import AIMessage
+from langchain_core.outputs import ChatGeneration, LLMResult
 from langchain_core.runnables import RunnableConfig
 
 import costtrace
@@ -79,3 +82,18 @@ def test_an_answer_that_the_connection_lost_may_have_been_billed(
     assert (entry.status, entry.cost_status, entry.cost) == ("failed", "usage_missing", None)
     assert entry.error == type(caught.value).__name__
     assert entry.model in {"gpt-4o", "gpt-4o-2024-08-06"}
+
+
+def test_a_failed_answer_that_reports_no_tokens_is_not_believed_to_be_free(
+    handler: CostCallbackHandler, ledger: MemoryLedger
+) -> None:
+    """An answer that did not fit its schema was paid for; zeros in place of its usage are no price of zero."""
+    run_id = uuid.uuid4()
+    body = {"model": "gpt-4o-2024-08-06", "usage": {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}}
+    message = AIMessage(content="", response_metadata={"status_code": 200, "body": body})
+    handler.on_chat_model_start({}, [[]], run_id=run_id, metadata={"ls_provider": "openai", "ls_model_name": "gpt-4o"})
+    handler.on_llm_error(
+        ValueError(), run_id=run_id, response=LLMResult(generations=[[ChatGeneration(message=message)]])
+    )
+
+    assert (only(ledger).status, only(ledger).cost, only(ledger).cost_status) == ("failed", None, "partial")

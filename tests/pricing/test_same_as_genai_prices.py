@@ -8,9 +8,9 @@ from typing import Any
 
 import genai_prices
 import pytest
+from genai_prices.data_snapshot import get_snapshot
 
 from costtrace.pricing import Catalog
-from costtrace.pricing.genai import providers
 from costtrace.quote import QuoteStatus
 from costtrace.usage import DIRECTIONS, Usage
 
@@ -47,7 +47,7 @@ def theirs(provider: str, model: str, buckets: dict[str, int], at: datetime, tie
 @pytest.mark.parametrize("tier", [None, "flex", "priority"])
 @pytest.mark.parametrize("provider", ["openai", "anthropic", "google"])
 def test_an_exact_quote_is_what_genai_prices_calculates(provider: str, tier: str | None) -> None:
-    models = next(known.models for known in providers() if known.id == provider)
+    models = next(known.models for known in get_snapshot().providers if known.id == provider)
     exact = 0
     for model, at, buckets in product([model.id for model in models], MOMENTS, USAGES):
         quote = CATALOG.quote(provider=provider, model=model, usage=Usage(buckets=buckets), service_tier=tier, at=at)

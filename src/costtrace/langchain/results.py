@@ -71,8 +71,7 @@ def completed(result: LLMResult) -> Answer:
             _answer(Status.COMPLETED, None, metadata, output), refused=True, note="on the first of its batch"
         )
     if usage is not None and FLAG_CACHE_HIT not in usage.flags:
-        if not usage.buckets and usage.problem is None:  # no model answers a prompt for no tokens at all
-            usage = flagged(usage, FLAG_INCOMPLETE)
+        usage = _believed(usage)
         if message is not None and _ran_tools(message):
             usage = flagged(usage, FLAG_TOOL_FEES)
     return _answer(Status.COMPLETED, usage, metadata, output)
@@ -95,7 +94,8 @@ def failed(error: BaseException, result: LLMResult | None) -> Answer:
     body = metadata.get("body")
     if isinstance(body, dict) and isinstance(body.get("usage"), dict):
         paid = usage_from_token_usage(body["usage"])
-        return replace(_answer(Status.FAILED, paid, body, _NOTHING), error=code)
+        answer = _answer(Status.FAILED, paid if paid is None else _believed(paid), body, _NOTHING)
+        return replace(answer, error=code)
     refused = isinstance(http_status, int) and http_status >= _FIRST_ERROR_STATUS
     answer = _answer(Status.FAILED, _partial_usage(message), metadata, _NOTHING)
     return replace(answer, refused=refused and answer.usage is None, error=code)
@@ -151,6 +151,11 @@ def _partial_usage(message: AIMessage | None) -> Usage | None:
     if message is None or message.usage_metadata is None:
         return None
     return usage_from_metadata(message.usage_metadata, incomplete=True)
+
+
+def _believed(usage: Usage) -> Usage:
+    """The usage; one of no tokens at all is incomplete, since no model answers a prompt for nothing."""
+    return usage if usage.buckets or usage.problem is not None else flagged(usage, FLAG_INCOMPLETE)
 
 
 def _ran_tools(message: AIMessage) -> bool:

@@ -18,7 +18,7 @@ from types import MappingProxyType
 from typing import Final
 
 from genai_prices.data_snapshot import DataSnapshot, find_provider_by_id, get_snapshot
-from genai_prices.types import ConditionalPrice, ModelInfo, PriceVariant, Provider, StartDateConstraint, TieredPrices
+from genai_prices.types import ConditionalPrice, ModelInfo, PriceVariant, StartDateConstraint, TieredPrices
 
 from costtrace.pricing.card import PER_MILLION, PER_THOUSAND, STANDARD_TIERS, Band, Rate, RateCard
 from costtrace.quote import PriceBasis
@@ -177,8 +177,3 @@ def _flat_rates(prices: Mapping[str, Decimal]) -> dict[str, Rate]:
                 rates[bucket] = Rate(price=prices[key], per=per, assumption=assumption)
                 break
     return rates
-
-
-def providers() -> list[Provider]:
-    """The providers the bundled table knows."""
-    return get_snapshot().providers
