@@ -371,3 +371,69 @@ def test_a_raw_total_that_is_neither_input_nor_output_is_flagged() -> None:
     usage = usage_from_token_usage({"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 500})
     assert usage is not None
     assert usage.flags == ("total_mismatch",)
+
+
+def test_thinking_that_vertex_leaves_out_is_added_once() -> None:
+    left_out = reported(10, 120, total_tokens=510, output_token_details={"reasoning": 380})
+    usage = usage_from_metadata(left_out, provider="google_vertexai")
+    assert (dict(usage.buckets), usage.reasoning_tokens, usage.flags) == ({"input": 10, "output": 500}, 380, ())
+    counted_in = reported(10, 500, total_tokens=510, output_token_details={"reasoning": 380})
+    usage = usage_from_metadata(counted_in, provider="google_vertexai")
+    assert (dict(usage.buckets), usage.reasoning_tokens, usage.flags) == ({"input": 10, "output": 500}, 380, ())
+
+
+def test_thinking_is_added_for_no_other_provider() -> None:
+    usage = usage_from_metadata(reported(10, 120, output_token_details={"reasoning": 100}), provider="openai")
+    assert usage.buckets == {"input": 10, "output": 120}
+
+
+def test_calls_of_tools_are_counted_beside_the_tokens() -> None:
+    usage = usage_from_metadata(reported(10, 5), tools={"web_search": 2}, flags=[FLAG_INCOMPLETE])
+    assert usage.buckets == {"input": 10, "output": 5, "web_search": 2}
+    assert (usage.input_tokens, usage.output_tokens, usage.flags) == (10, 5, (FLAG_INCOMPLETE,))
+    assert usage.raw["tool_calls"] == {"web_search": 2}
+
+
+def test_a_tool_cannot_pass_for_tokens() -> None:
+    usage = usage_from_metadata(reported(10, 5), tools={"input": 2})
+    assert usage.buckets == {}
+    assert usage.problem is not None
+    assert usage.problem.startswith("usage.tools: expected buckets that count calls")
+
+
+@pytest.mark.parametrize("kind", ["advisor_message", "message", "fallback_message"])
+def test_the_tokens_of_another_model_are_not_summed_into_this_ones(kind: str) -> None:
+    raw = {
+        "iterations": [
+            {"type": kind, "model": "claude-opus-5", "input_tokens": 823, "output_tokens": 531},
+            {"type": "compaction", "input_tokens": 9000, "output_tokens": 700},
+            {"type": "message", "model": "claude-sonnet-4-6", "input_tokens": 100, "output_tokens": 50},
+        ]
+    }
+    usage = usage_from_metadata(reported(100, 50), raw)
+    assert usage.buckets == {"input": 9100, "output": 750}
+    assert usage.flags == (FLAG_INCOMPLETE,)
+
+
+PROVIDERS = st.sampled_from([None, "openai", "anthropic", "google_vertexai", "mistral"])
+TOOLS = st.dictionaries(st.sampled_from(["web_search", "file_search", "code_execution"]), SMALL_COUNTS, max_size=3)
+
+
+@given(SMALL_COUNTS, SMALL_COUNTS, details_of(INPUT_DETAILS), details_of(OUTPUT_DETAILS), PROVIDERS, TOOLS)
+def test_buckets_partition_what_is_billed_for_every_provider(  # noqa: PLR0917 - hypothesis passes by position
+    input_tokens: int,
+    output_tokens: int,
+    inputs: dict[str, int | None],
+    outputs: dict[str, int | None],
+    provider: str | None,
+    tools: dict[str, int],
+) -> None:
+    metadata = reported(input_tokens, output_tokens, input_token_details=inputs, output_token_details=outputs)
+    usage = usage_from_metadata(metadata, provider=provider, tools=tools)
+    assert usage.problem is None
+    thoughts = (outputs.get("reasoning") or 0) if provider == "google_vertexai" else 0
+    assert (usage.input_tokens, usage.output_tokens) == (input_tokens, output_tokens + thoughts)
+    assert {bucket: count for bucket, count in usage.buckets.items() if bucket not in DIRECTIONS} == {
+        tool: count for tool, count in tools.items() if count
+    }
+    assert all(count > 0 for count in usage.buckets.values())

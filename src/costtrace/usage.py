@@ -4,12 +4,13 @@ LangChain's ``usage_metadata`` promises one thing that holds: ``input_tokens`` a
 totals. Its detail keys are not to be trusted by name: they are renamed by service tier (``flex_cache_read``), moved
 (``cache_creation: 0`` beside ``ephemeral_5m_input_tokens: 5003``) and overlap (``flex`` is input less cache reads but
 still holds cache writes). So the totals are split by the details we know, the rest of a total is plain input or output,
-and a detail we do not know is kept beside the usage without being subtracted from anything.
+and a detail we do not know is kept beside the usage without being subtracted from anything. Where LangChain drops a
+number that the provider reported, it is read from the provider's own record.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
@@ -45,9 +46,9 @@ FLAG_INCOMPLETE: Final = "usage_incomplete"
 FLAG_OVERLAP: Final = "overlap_unknown"
 """Both audio and cached input are reported; how many of the audio tokens were cached is not."""
 FLAG_TOOL_FEES: Final = "tool_fees_uncounted"
-"""The provider ran tools of its own (web search, code execution) that it bills beside the tokens."""
-FLAG_TIER_ASSUMED: Final = "service_tier_as_requested"
-"""The answer does not say which service tier served it; the one that was asked for is taken."""
+"""The provider ran tools of its own that it bills beside the tokens, and how much of them was not reported."""
+FLAG_DETAILS_LOST: Final = "input_details_lost"
+"""The integration drops how much of the input was cached or spoken; all of it is taken for plain input."""
 FLAG_CACHE_HIT: Final = "llm_cache_hit"
 """LangChain answered from its own cache: nothing was bought, so nothing stands in the buckets."""
 
@@ -148,6 +149,17 @@ class Usage:
         )
 
 
+def flagged(usage: Usage, flag: str) -> Usage:
+    """The usage, with one more thing to know about it."""
+    return Usage(
+        buckets=usage.buckets,
+        reasoning_tokens=usage.reasoning_tokens,
+        raw_json=usage.raw_json,
+        flags=usage.flags if flag in usage.flags else (*usage.flags, flag),
+        problem=usage.problem,
+    )
+
+
 def check_count(count: object, field: str) -> int:
     """The count itself when it is a whole number from 0 to 2**53; otherwise InvalidValue naming the field."""
     if type(count) is not int or not 0 <= count <= _MAX_COUNT:
@@ -176,25 +188,38 @@ def _checked_raw(text: object) -> _RawText:
 
 
 def usage_from_metadata(
-    usage_metadata: Mapping[str, Any], token_usage: Mapping[str, Any] | None = None, *, incomplete: bool = False
+    usage_metadata: Mapping[str, Any],
+    token_usage: Mapping[str, Any] | None = None,
+    *,
+    incomplete: bool = False,
+    provider: str | None = None,
+    tools: Mapping[str, int] = _NO_COUNTS,
+    flags: Sequence[str] = (),
 ) -> Usage:
     """The Usage of one call as LangChain reports it.
 
     `usage_metadata` is LangChain's own record (``input_tokens``, ``output_tokens``, details); `token_usage` the
-    provider's raw one, kept beside it and read only for what LangChain leaves out. Never raises for odd numbers: they
-    come back as a Usage whose `problem` names the field and the value.
+    provider's raw one, kept beside it and read only for what LangChain leaves out; `provider` LangChain's
+    ``ls_provider``, for what one integration counts in its own way; `tools` counts the calls of the provider's own
+    tools, by bucket. Never raises for odd numbers: they come back as a Usage whose `problem` names the field and the
+    value.
     """
-    raw = (
-        {"usage_metadata": usage_metadata, "token_usage": token_usage}
-        if token_usage
-        else {"usage_metadata": usage_metadata}
-    )
+    raw: dict[str, Any] = {"usage_metadata": usage_metadata}
+    if token_usage:
+        raw["token_usage"] = token_usage
     if usage_metadata.get("total_cost", 1) == 0:
         return Usage(buckets=_NO_COUNTS, raw_json=_raw_text(raw), flags=(FLAG_CACHE_HIT,))
-    return _understood(usage_metadata, token_usage, raw, incomplete=incomplete)
+    found = [FLAG_INCOMPLETE, *flags] if incomplete else [*flags]
+    return _understood(usage_metadata, token_usage, raw, provider=provider, tools=tools, flags=found)
 
 
-def usage_from_token_usage(token_usage: Mapping[str, Any]) -> Usage | None:
+def usage_from_token_usage(
+    token_usage: Mapping[str, Any],
+    *,
+    provider: str | None = None,
+    tools: Mapping[str, int] = _NO_COUNTS,
+    flags: Sequence[str] = (),
+) -> Usage | None:
     """The Usage of a provider's raw record where LangChain made no ``usage_metadata`` of it (text completions).
 
     Knows OpenAI's two records (inclusive: ``prompt_tokens``; ``input_tokens`` with ``input_tokens_details``) and
@@ -205,26 +230,35 @@ def usage_from_token_usage(token_usage: Mapping[str, Any]) -> Usage | None:
         metadata = _metadata_from_raw(token_usage)
     except InvalidValue as error:
         return Usage(buckets=_NO_COUNTS, raw_json=_raw_text(raw), problem=str(error))
-    return None if metadata is None else _understood(metadata, token_usage, raw)
+    if metadata is None:
+        return None
+    return _understood(metadata, token_usage, raw, provider=provider, tools=tools, flags=[*flags])
 
 
 def _understood(
     metadata: Mapping[str, Any],
     token_usage: Mapping[str, Any] | None,
-    raw: Mapping[str, Any],
+    raw: dict[str, Any],
     *,
-    incomplete: bool = False,
+    provider: str | None,
+    tools: Mapping[str, int],
+    flags: list[str],
 ) -> Usage:
+    if tools:
+        raw["tool_calls"] = dict(tools)
     raw_json = _raw_text(raw)
     try:
-        return _split(_billed_iterations(metadata, token_usage), raw_json, incomplete=incomplete)
+        if token_usage:
+            metadata = _with_what_was_dropped(metadata, token_usage, flags)
+        if provider == "google_vertexai":
+            metadata = _as_google_bills(metadata, token_usage or _NO_COUNTS)
+        return _split(metadata, raw_json, tools, flags)
     except InvalidValue as error:
         return Usage(buckets=_NO_COUNTS, raw_json=raw_json, problem=str(error))
 
 
-def _split(metadata: Mapping[str, Any], raw_json: str, *, incomplete: bool) -> Usage:
+def _split(metadata: Mapping[str, Any], raw_json: str, tools: Mapping[str, int], flags: list[str]) -> Usage:
     total_input, total_output = _count(metadata, "input_tokens"), _count(metadata, "output_tokens")
-    flags = [FLAG_INCOMPLETE] if incomplete else []
     if metadata.get("total_tokens") not in (None, total_input + total_output):
         flags.append(FLAG_TOTAL_MISMATCH)
 
@@ -242,6 +276,10 @@ def _split(metadata: Mapping[str, Any], raw_json: str, *, incomplete: bool) -> U
         flags.append(FLAG_INCONSISTENT)
         reasoning = total_output
     buckets.update(_partition("output", total_output, details, flags))
+    if tools:
+        if not DIRECTIONS.keys().isdisjoint(tools):
+            raise InvalidValue("usage.tools", sorted(tools), "buckets that count calls, not tokens")
+        buckets.update(tools)
     return Usage(
         buckets=buckets,
         reasoning_tokens=reasoning,
@@ -284,33 +322,98 @@ def _count(record: Mapping[str, Any], key: str) -> int:
     return count if type(count) is int and 0 <= count <= _MAX_COUNT else check_count(count, f"usage_metadata.{key}")
 
 
-def _billed_iterations(metadata: Mapping[str, Any], token_usage: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    """The sum of ``usage.iterations`` where Anthropic gives them: a compaction is billed there and nowhere else."""
-    iterations = (token_usage or {}).get("iterations")
-    if not iterations:
+def _with_what_was_dropped(
+    metadata: Mapping[str, Any], token_usage: Mapping[str, Any], flags: list[str]
+) -> Mapping[str, Any]:
+    """LangChain's record, with what the provider's own says beyond it."""
+    iterations = token_usage.get("iterations")
+    if iterations:
+        return _billed_iterations(metadata, iterations, flags)
+    if token_usage.get("prompt_audio_seconds"):  # Mistral bills spoken input by its length
+        flags.append(FLAG_INCOMPLETE)
+    if metadata.get("input_token_details"):
         return metadata
+    cached = _cached_tokens(token_usage)
+    return {**metadata, "input_token_details": {"cache_read": cached}} if cached else metadata
+
+
+def _cached_tokens(token_usage: Mapping[str, Any]) -> object:
+    """Cached input where an integration reports totals only: Mistral's, and many that speak OpenAI's protocol."""
+    details = token_usage.get("prompt_tokens_details") or token_usage.get("prompt_token_details")
+    cached = details.get("cached_tokens") if isinstance(details, Mapping) else None
+    return cached or token_usage.get("num_cached_tokens")
+
+
+def _as_google_bills(metadata: Mapping[str, Any], token_usage: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What langchain-google-vertexai leaves out: thinking, which Google bills as output, and the kinds of input.
+
+    Where the total is still the sum of input and output, the integration has counted the thinking in.
+    https://github.com/langchain-ai/langchain-google/issues/1932
+    """
+    total_input, total_output = _count(metadata, "input_tokens"), _count(metadata, "output_tokens")
+    inputs, outputs = metadata.get("input_token_details") or {}, metadata.get("output_token_details") or {}
+    if not isinstance(inputs, Mapping) or not isinstance(outputs, Mapping):
+        return metadata
+    thoughts = outputs.get("reasoning") or token_usage.get("thoughts_token_count") or 0
+    check_count(thoughts, "usage_metadata details.reasoning")
+    counted_in = metadata.get("total_tokens") == total_input + total_output
+    return {
+        **metadata,
+        "output_tokens": total_output if counted_in else total_output + thoughts,
+        "input_token_details": {**inputs, **_by_modality(token_usage.get("prompt_tokens_details"))},
+        "output_token_details": {
+            **outputs,
+            **_by_modality(token_usage.get("candidates_tokens_details")),
+            "reasoning": thoughts,
+        },
+    }
+
+
+def _by_modality(details: object) -> dict[str, object]:
+    """Google's list of counts by modality, for those that have prices of their own."""
+    if not isinstance(details, list):
+        return {}
+    return {
+        str(part["modality"]).lower(): part.get("token_count")
+        for part in details
+        if isinstance(part, Mapping) and part.get("modality") in _MODALITIES
+    }
+
+
+_MODALITIES: Final = ("AUDIO", "IMAGE", "VIDEO")
+
+
+def _billed_iterations(metadata: Mapping[str, Any], iterations: object, flags: list[str]) -> Mapping[str, Any]:
+    """The sum of ``usage.iterations`` where Anthropic gives them: a compaction is billed there and nowhere else.
+
+    An iteration of another model (an advisor, a fallback that declined) is billed at that model's rates, so it cannot
+    be in the sum; then the usage is flagged as incomplete.
+    """
     if not isinstance(iterations, list):
         raise InvalidValue("token_usage.iterations", iterations, "a list of usage records")
     parts = [_iteration(number, iteration) for number, iteration in enumerate(iterations)]
-    summed: dict[str, Any] = {
-        key: sum(_count(part, key) for part in parts) for key in ("input_tokens", "output_tokens")
-    }
+    served = next((model for kind, model, _ in reversed(parts) if kind not in _BESIDE_THE_ANSWER), None)
+    own = [part for kind, model, part in parts if kind == "compaction" or (kind != _ADVISOR and model == served)]
+    if len(own) < len(parts):
+        flags.append(FLAG_INCOMPLETE)
+    summed: dict[str, Any] = {key: sum(_count(part, key) for part in own) for key in ("input_tokens", "output_tokens")}
     summed["input_token_details"] = {
-        key: sum(check_count(part["input_token_details"].get(key) or 0, f"iterations.{key}") for part in parts)
+        key: sum(check_count(part["input_token_details"].get(key) or 0, f"iterations.{key}") for part in own)
         for key in _ANTHROPIC_DETAILS
     }
     summed["output_token_details"] = metadata.get("output_token_details")
     return summed
 
 
-def _iteration(number: int, iteration: object) -> dict[str, Any]:
-    """One of the iterations; one that cannot be read may not pass for one that cost nothing."""
-    part = _metadata_from_raw(iteration) if isinstance(iteration, Mapping) else None
-    if part is None:
-        raise InvalidValue(f"token_usage.iterations[{number}]", iteration, "a record with input and output tokens")
-    return part
+def _iteration(number: int, iteration: object) -> tuple[object, object, dict[str, Any]]:
+    """Kind, model and counts of one iteration; one that cannot be read may not pass for one that cost nothing."""
+    if isinstance(iteration, Mapping) and (part := _metadata_from_raw(iteration)) is not None:
+        return iteration.get("type"), iteration.get("model"), part
+    raise InvalidValue(f"token_usage.iterations[{number}]", iteration, "a record with input and output tokens")
 
 
+_ADVISOR: Final = "advisor_message"
+_BESIDE_THE_ANSWER: Final = ("compaction", _ADVISOR)
 _ANTHROPIC_DETAILS: Final = (
     "cache_read",
     "cache_creation",

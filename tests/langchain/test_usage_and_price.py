@@ -259,6 +259,6 @@ def test_a_tier_that_only_the_request_names_is_an_assumption(
 
     entry = only(ledger)
     assert entry.quote is not None
-    assert (entry.quote.status, entry.quote.assumptions) == ("estimated", ("service_tier=as requested",))
+    assert (entry.quote.status, entry.quote.assumptions) == ("estimated", ("service_tier=priority, as requested",))
     assert entry.cost is None
     assert entry.estimate == costtrace.Money("0.01275")  # 4.25 x 1000 + 17 x 500 dollars a million

@@ -18,7 +18,7 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.tracers.context import register_configure_hook
 
 from costtrace.context import MessageScope, current_message, message_scope
-from costtrace.langchain.handler import CostCallbackHandler
+from costtrace.langchain.handler import NO_MESSAGES, CostCallbackHandler
 from costtrace.langchain.results import Answer
 from costtrace.langchain.runs import RunTable
 from costtrace.recorder import Recorder
@@ -50,12 +50,25 @@ class _Installed(CostCallbackHandler):
             super()._open_chain(run_id, parent_run_id, metadata)
 
     def _start(
-        self, run_id: UUID, parent_run_id: UUID | None, metadata: Mapping[str, Any], kwargs: Mapping[str, Any]
+        self,
+        run_id: UUID,
+        parent_run_id: UUID | None,
+        metadata: Mapping[str, Any],
+        kwargs: Mapping[str, Any],
+        *,
+        serialized: Mapping[str, Any],
+        messages: list[list[Any]] = NO_MESSAGES,
     ) -> None:
         if self.enabled:
-            super()._start(run_id, parent_run_id, metadata, kwargs)
+            super()._start(run_id, parent_run_id, metadata, kwargs, serialized=serialized, messages=messages)
 
-    def _end(self, run_id: UUID, parent_run_id: UUID | None, read: Callable[[], Answer], otherwise: str) -> None:
+    def _record_cost(self, data: Any, run_id: UUID, metadata: Mapping[str, Any] | None) -> None:
+        if self.enabled:
+            super()._record_cost(data, run_id, metadata)
+
+    def _end(
+        self, run_id: UUID, parent_run_id: UUID | None, read: Callable[[str | None], Answer], otherwise: str
+    ) -> None:
         if self.enabled or self._runs_awaiting(run_id).awaits(run_id):
             super()._end(run_id, parent_run_id, read, otherwise)
 

@@ -20,14 +20,18 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.outputs import LLMResult
 
 from costtrace.context import MESSAGE_UUID, NOTHING, TEXT_FIELDS, Context, current_message
-from costtrace.entry import Status
-from costtrace.langchain.results import Answer, completed, failed, flagged, text
+from costtrace.entry import NO_DETAILS, Status
+from costtrace.langchain.custom_events import COST_EVENT, cost_of, is_first_sight, values_left_out
+from costtrace.langchain.requests import asked_for
+from costtrace.langchain.results import Answer, completed, failed
 from costtrace.langchain.runs import Call, Chain, RunTable
 from costtrace.recorder import Recorder
-from costtrace.usage import FLAG_TIER_ASSUMED
+from costtrace.responses import text
+from costtrace.usage import Usage, flagged
 
 Hook = TypeVar("Hook", bound=Callable[..., None])
 
+NO_MESSAGES: Final[list[list[Any]]] = []
 _THREAD_KEYS: Final = ("thread_id", "conversation_id", "session_id")
 _CONTEXT_KEYS: Final = frozenset({*TEXT_FIELDS, *_THREAD_KEYS})
 
@@ -61,7 +65,6 @@ class CostCallbackHandler(BaseCallbackHandler):
     raise_error = False
     run_inline = True
     ignore_retry = True
-    ignore_custom_event = True
 
     def __init__(self, recorder: Recorder | None = None) -> None:
         if recorder is None:
@@ -103,7 +106,7 @@ class CostCallbackHandler(BaseCallbackHandler):
         **kwargs: Any,
     ) -> None:
         """A chat model was called."""
-        self._start(run_id, parent_run_id, metadata or {}, kwargs)
+        self._start(run_id, parent_run_id, metadata or {}, kwargs, serialized=serialized, messages=messages)
 
     @_total
     def on_llm_start(
@@ -117,17 +120,18 @@ class CostCallbackHandler(BaseCallbackHandler):
         **kwargs: Any,
     ) -> None:
         """A text model was called."""
-        self._start(run_id, parent_run_id, metadata or {}, kwargs)
+        self._start(run_id, parent_run_id, metadata or {}, kwargs, serialized=serialized)
 
     @_total
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
         """A model answered, or LangChain's cache did."""
-        self._end(run_id, kwargs.get("parent_run_id"), lambda: completed(response), Status.COMPLETED)
+        self._end(run_id, kwargs.get("parent_run_id"), lambda sold_by: completed(response, sold_by), Status.COMPLETED)
 
     @_total
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         """A call failed, or its stream was given up."""
-        self._end(run_id, kwargs.get("parent_run_id"), lambda: failed(error, kwargs.get("response")), Status.FAILED)
+        result = kwargs.get("response")
+        self._end(run_id, kwargs.get("parent_run_id"), lambda sold_by: failed(error, result, sold_by), Status.FAILED)
 
     @_total
     def on_chain_start(
@@ -160,6 +164,34 @@ class CostCallbackHandler(BaseCallbackHandler):
     on_tool_error = on_chain_error
     on_retriever_error = on_chain_error
 
+    @_total
+    def on_custom_event(
+        self, name: str, data: Any, *, run_id: UUID, metadata: dict[str, Any] | None = None, **kwargs: Any
+    ) -> None:
+        """Somebody inside a run has dispatched an event; one named `COST_EVENT` says what something cost."""
+        if name == COST_EVENT:
+            self._record_cost(data, run_id, metadata)
+
+    def _record_cost(self, data: Any, run_id: UUID, metadata: Mapping[str, Any] | None) -> None:
+        if not is_first_sight(self.recorder.ledger.name, data, metadata):
+            return
+        with values_left_out():
+            said = cost_of(data)
+            if "message_uuid" not in said:
+                said["message_uuid"], said["context"], source = self.belongs_to(run_id, metadata or {}, run_id)
+                if source == "run":
+                    said["details"] = {**said.get("details", NO_DETAILS), "message_from": "run"}
+            self.recorder.record_cost(**said)
+
+    def belongs_to(
+        self, parent_run_id: UUID | None, metadata: Mapping[str, Any], own_id: UUID
+    ) -> tuple[str, Context, str]:
+        """The message of something that happened inside that run, with its context and where that was learnt.
+
+        `own_id` names the message where none is known: then the last word is ``run``.
+        """
+        return self._message(metadata, self._runs.chain(parent_run_id), own_id)
+
     def _open_chain(self, run_id: UUID, parent_run_id: UUID | None, metadata: Mapping[str, Any] | None) -> None:
         parent = self._runs.chain(parent_run_id)
         uuid, context, source = self._message(metadata or {}, parent, run_id)
@@ -167,11 +199,19 @@ class CostCallbackHandler(BaseCallbackHandler):
         self._runs.open_chain(run_id, Chain(uuid, context, source, root))
 
     def _start(
-        self, run_id: UUID, parent_run_id: UUID | None, metadata: Mapping[str, Any], kwargs: Mapping[str, Any]
+        self,
+        run_id: UUID,
+        parent_run_id: UUID | None,
+        metadata: Mapping[str, Any],
+        kwargs: Mapping[str, Any],
+        *,
+        serialized: Mapping[str, Any],
+        messages: list[list[Any]] = NO_MESSAGES,
     ) -> None:
         parent = self._runs.chain(parent_run_id)
         uuid, context, source = self._message(metadata, parent, run_id)
         options = kwargs.get("invocation_params") or {}
+        provider = text(metadata.get("ls_provider") or options.get("_type"))  # a text model's batch has no ls_ keys
         call = Call(
             run_id=run_id,
             parent_run_id=parent_run_id,
@@ -179,9 +219,9 @@ class CostCallbackHandler(BaseCallbackHandler):
             context=context,
             source=source,
             start_ns=self.recorder.clock(),
-            provider=text(metadata.get("ls_provider") or options.get("_type")),  # a text model's batch has no ls_ keys
+            provider=provider,
             model=text(metadata.get("ls_model_name") or options.get("model") or options.get("model_name")),
-            service_tier=_requested_tier(options),
+            asked=asked_for(provider, serialized, messages, options),
             recorder=self.recorder,
             root=None if parent is None else parent.root or parent,
         )
@@ -190,7 +230,9 @@ class CostCallbackHandler(BaseCallbackHandler):
                 provider=call.provider, model=call.model, message_uuid=uuid, start_ns=call.start_ns
             )
 
-    def _end(self, run_id: UUID, parent_run_id: UUID | None, read: Callable[[], Answer], otherwise: str) -> None:
+    def _end(
+        self, run_id: UUID, parent_run_id: UUID | None, read: Callable[[str | None], Answer], otherwise: str
+    ) -> None:
         runs = self._runs_awaiting(run_id)
         call = runs.close_call(run_id)
         late = False
@@ -201,15 +243,15 @@ class CostCallbackHandler(BaseCallbackHandler):
             late = given_up is not None
             call = given_up or self._unannounced(run_id, parent_run_id)
         duration_us = max(self.recorder.clock() - call.start_ns, 0) // 1000
-        self._record(call, self._read(read, otherwise), duration_us, late=late)
+        self._record(call, self._read(read, call, otherwise), duration_us, late=late)
 
     def _runs_awaiting(self, run_id: UUID) -> RunTable:
         return self._runs
 
-    def _read(self, read: Callable[[], Answer], otherwise: str) -> Answer:
+    def _read(self, read: Callable[[str | None], Answer], call: Call, otherwise: str) -> Answer:
         """What the result says; a result that cannot be read must not cost us the entry."""
         try:
-            return read()
+            return read(call.provider)
         except Exception:  # noqa: BLE001 - a result may come from any integration, in any shape
             self.recorder.fault("reading a result")
             return Answer(otherwise, None)
@@ -218,15 +260,10 @@ class CostCallbackHandler(BaseCallbackHandler):
         details: dict[str, Any] = {"message_from": "run"} if call.source == "run" else {}
         if call.parent_run_id is not None:
             details["parent_run_id"] = str(call.parent_run_id)
-        if late:
-            details["late"] = True
         if answer.note:
             details["usage"] = answer.note
-        usage = answer.usage
-        if usage is not None and answer.service_tier is None and call.service_tier is not None:
-            usage = flagged(usage, FLAG_TIER_ASSUMED)
         call.recorder.record_call(
-            run_id=f"{call.run_id}/late" if late else str(call.run_id),
+            run_id=str(call.run_id),
             message_uuid=call.message_uuid,
             context=call.context,
             status=answer.status,
@@ -235,11 +272,13 @@ class CostCallbackHandler(BaseCallbackHandler):
             provider=call.provider or answer.provider,
             model=answer.model or call.model,
             requested_model=call.model,
-            service_tier=answer.service_tier or call.service_tier,
-            usage=usage,
+            service_tier=answer.service_tier,
+            usage=_usage(call, answer),
             refused=answer.refused,
+            late=late,
             error=answer.error,
             span=call.span,
+            price_context=_price_context(call, answer),
             details=details,
         )
 
@@ -289,9 +328,28 @@ def _context(metadata: Mapping[str, Any], known: Context) -> Context:
     return known
 
 
-def _requested_tier(options: Mapping[str, Any]) -> str | None:
-    tier = text(options.get("service_tier"))
-    return None if tier == "auto" else tier  # auto is a wish; what it became stands in the answer
+def _usage(call: Call, answer: Answer) -> Usage | None:
+    usage = answer.usage
+    if usage is None or call.asked is None or call.asked.flag is None:
+        return usage
+    return flagged(usage, call.asked.flag)
+
+
+def _price_context(call: Call, answer: Answer) -> Mapping[str, Any]:
+    """What request and answer say that selects a rate; the answer knows better."""
+    if call.asked is None and not answer.context and not answer.reported:
+        return NO_DETAILS
+    said: dict[str, Any] = {}
+    if call.asked is not None:
+        said.update(call.asked.context)
+        if answer.service_tier is None and call.asked.service_tier is not None:
+            said["requested_service_tier"] = call.asked.service_tier
+    said.update(answer.context)
+    if answer.reported:
+        said["provider_reported"] = answer.reported
+    if "cache_ttl" in said and (answer.usage is None or "cache_write" not in answer.usage.buckets):
+        del said["cache_ttl"]  # the answer says itself how long each write is kept, or nothing was written
+    return said
 
 
 _tables: Final[dict[str, RunTable]] = {}

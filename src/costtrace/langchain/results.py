@@ -8,36 +8,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
-from uuid import UUID
 
 from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration, LLMResult
 
 from costtrace.entry import Status
-from costtrace.usage import (
-    FLAG_CACHE_HIT,
-    FLAG_INCOMPLETE,
-    FLAG_TOOL_FEES,
-    Usage,
-    usage_from_metadata,
-    usage_from_token_usage,
-)
+from costtrace.responses import Response, read_response
+from costtrace.usage import Usage
 
-_MAX_TEXT: Final = 512
 _FIRST_ERROR_STATUS: Final = 400
 _NOTHING: Final[Mapping[str, Any]] = {}
-_BILLED_TOOLS: Final = frozenset(
-    {
-        "code_interpreter_call",
-        "file_search_call",
-        "image_generation_call",
-        "server_tool_use",
-        "web_search_call",
-    }
-)
-"""Content blocks of tools that the provider runs and bills itself."""
+
+
+def _nothing() -> Mapping[str, Any]:
+    return _NOTHING
 
 
 @dataclass(slots=True)
@@ -49,6 +35,10 @@ class Answer:
     provider: str | None = None
     model: str | None = None
     service_tier: str | None = None
+    context: Mapping[str, str] = field(default_factory=_nothing)
+    """What else selects a rate, as served."""
+    reported: Mapping[str, Any] = field(default_factory=_nothing)
+    """The provider's own cost fields."""
     refused: bool = False
     """Whether nothing was bought by this call itself."""
     error: str | None = None
@@ -56,28 +46,21 @@ class Answer:
     """What a reader must know of the usage."""
 
 
-def completed(result: LLMResult) -> Answer:
-    """The answer of a call that ended well.
+def completed(result: LLMResult, provider: str | None = None) -> Answer:
+    """The answer of a call that ended well; `provider` is whose client was called, as LangChain names it.
 
     The first generation speaks for the call: with ``n > 1`` each generation repeats the whole usage.
     """
     message = _message(result)
     output = result.llm_output or _NOTHING
-    metadata = message.response_metadata if message is not None else _NOTHING
-    usage = _usage(message, metadata, output)
-    if usage is None and message is None and output.get("token_usage") == {}:
+    answer = _answer(Status.COMPLETED, _response(message, output, provider))
+    if answer.usage is None and message is None and output.get("token_usage") == {}:
         # LangChain gives the usage of a batch of texts to its first and an empty one to each of the others
-        return replace(
-            _answer(Status.COMPLETED, None, metadata, output), refused=True, note="on the first of its batch"
-        )
-    if usage is not None and FLAG_CACHE_HIT not in usage.flags:
-        usage = _believed(usage)
-        if message is not None and _ran_tools(message):
-            usage = flagged(usage, FLAG_TOOL_FEES)
-    return _answer(Status.COMPLETED, usage, metadata, output)
+        return replace(answer, refused=True, note="on the first of its batch")
+    return answer
 
 
-def failed(error: BaseException, result: LLMResult | None) -> Answer:
+def failed(error: BaseException, result: LLMResult | None, provider: str | None = None) -> Answer:
     """The answer of a call that failed or was broken off; it may have been paid for all the same.
 
     A stream that is closed early arrives as GeneratorExit with the chunks so far; an answer that did not fit its schema
@@ -89,27 +72,14 @@ def failed(error: BaseException, result: LLMResult | None) -> Answer:
     name = type(error).__name__
     code = f"{name} {http_status}" if isinstance(http_status, int) else name
     if isinstance(error, (GeneratorExit, asyncio.CancelledError)):
-        partial = _partial_usage(message)
-        return _answer(Status.CANCELLED, partial, metadata, _NOTHING)
+        return _answer(Status.CANCELLED, _partial(message, metadata, provider))
     body = metadata.get("body")
     if isinstance(body, dict) and isinstance(body.get("usage"), dict):
-        paid = usage_from_token_usage(body["usage"])
-        answer = _answer(Status.FAILED, paid if paid is None else _believed(paid), body, _NOTHING)
-        return replace(answer, error=code)
+        paid = read_response(None, body, provider=provider, content=body.get("output") or body.get("content"))
+        return replace(_answer(Status.FAILED, paid), error=code)
     refused = isinstance(http_status, int) and http_status >= _FIRST_ERROR_STATUS
-    answer = _answer(Status.FAILED, _partial_usage(message), metadata, _NOTHING)
+    answer = _answer(Status.FAILED, _partial(message, metadata, provider))
     return replace(answer, refused=refused and answer.usage is None, error=code)
-
-
-def text(value: object) -> str | None:
-    """The value as a text an entry can hold, or None. Ids come as numbers and UUIDs as well."""
-    if type(value) is str and 0 < len(value) <= _MAX_TEXT and value.isascii():
-        return value
-    if isinstance(value, (int, UUID)) and not isinstance(value, bool):
-        return str(value)
-    if not isinstance(value, str) or not value:
-        return None
-    return value.encode("utf-8", "replace").decode()[:_MAX_TEXT] if not value.isascii() else value[:_MAX_TEXT]
 
 
 def _message(result: LLMResult) -> AIMessage | None:
@@ -121,66 +91,40 @@ def _message(result: LLMResult) -> AIMessage | None:
     return message if type(message) is AIMessage or isinstance(message, AIMessage) else None
 
 
-def _answer(status: str, usage: Usage | None, metadata: Mapping[str, Any], output: Mapping[str, Any]) -> Answer:
-    raw = metadata.get("usage") or output.get("usage")
-    tier = (
-        metadata.get("service_tier")
-        or output.get("service_tier")
-        or (isinstance(raw, dict) and raw.get("service_tier"))
+def _response(message: AIMessage | None, output: Mapping[str, Any], provider: str | None) -> Response:
+    if message is None:
+        return read_response(None, _NOTHING, llm_output=output, provider=provider)
+    return read_response(
+        message.usage_metadata,
+        message.response_metadata,
+        provider=provider,
+        content=_content(message),
+        llm_output=output,
     )
+
+
+def _content(message: AIMessage) -> object:
+    """The blocks of the answer; OpenAI's first integration of built-in tools puts their calls beside them."""
+    outputs = message.additional_kwargs.get("tool_outputs")
+    if not isinstance(outputs, list):
+        return message.content
+    return [*(message.content if isinstance(message.content, list) else ()), *outputs]
+
+
+def _partial(message: AIMessage | None, metadata: Mapping[str, Any], provider: str | None) -> Response:
+    """What an answer says that broke off; without its last count its usage is not the whole."""
+    usage = None if message is None else message.usage_metadata
+    content = None if message is None else message.content
+    return read_response(usage, metadata, provider=provider, content=content, incomplete=True)
+
+
+def _answer(status: str, response: Response) -> Answer:
     return Answer(
         status=status,
-        usage=usage,
-        provider=text(metadata.get("model_provider") or output.get("model_provider")),
-        model=text(metadata.get("model_name") or metadata.get("model") or output.get("model_name")),
-        service_tier=text(tier),
-    )
-
-
-def _usage(message: AIMessage | None, metadata: Mapping[str, Any], output: Mapping[str, Any]) -> Usage | None:
-    raw = metadata.get("token_usage") or metadata.get("usage") or output.get("token_usage") or output.get("usage")
-    raw = raw if isinstance(raw, dict) else None
-    reported = message.usage_metadata if message is not None else None
-    if reported is not None:
-        unseen = raw is None and message is not None and _was_compacted(message, metadata)
-        return usage_from_metadata(reported, raw, incomplete=unseen)
-    return usage_from_token_usage(raw) if raw else None
-
-
-def _partial_usage(message: AIMessage | None) -> Usage | None:
-    if message is None or message.usage_metadata is None:
-        return None
-    return usage_from_metadata(message.usage_metadata, incomplete=True)
-
-
-def _believed(usage: Usage) -> Usage:
-    """The usage; one of no tokens at all is incomplete, since no model answers a prompt for nothing."""
-    return usage if usage.buckets or usage.problem is not None else flagged(usage, FLAG_INCOMPLETE)
-
-
-def _ran_tools(message: AIMessage) -> bool:
-    content = message.content
-    return isinstance(content, list) and any(
-        isinstance(block, dict) and block.get("type") in _BILLED_TOOLS for block in content
-    )
-
-
-def flagged(usage: Usage, flag: str) -> Usage:
-    """The usage, with one more thing to know about it."""
-    return Usage(
-        buckets=usage.buckets,
-        reasoning_tokens=usage.reasoning_tokens,
-        raw_json=usage.raw_json,
-        flags=(*usage.flags, flag),
-        problem=usage.problem,
-    )
-
-
-def _was_compacted(message: AIMessage, metadata: Mapping[str, Any]) -> bool:
-    """Anthropic bills a compaction in ``usage.iterations``; LangChain drops that from a stream, and the block stays."""
-    content = message.content
-    return (
-        isinstance(content, list)
-        and metadata.get("model_provider") == "anthropic"
-        and any(isinstance(block, dict) and block.get("type") == "compaction" for block in content)
+        usage=response.usage,
+        provider=response.provider,
+        model=response.model,
+        service_tier=response.service_tier,
+        context=response.context,
+        reported=response.reported,
     )

@@ -17,6 +17,7 @@ from opentelemetry.trace import Span
 
 from costtrace.context import Context
 from costtrace.entry import Status
+from costtrace.langchain.requests import Asked
 from costtrace.recorder import Recorder
 
 T = TypeVar("T")
@@ -58,7 +59,8 @@ class Call:
     start_ns: int
     provider: str | None
     model: str | None
-    service_tier: str | None
+    asked: Asked | None
+    """What the request says that selects a rate, if anything."""
     recorder: Recorder
     """Kept alive by its open calls: a recorder that nobody else holds still has to write them down."""
     root: Chain | None = None

@@ -1,0 +1,175 @@
+"""What a provider's answer says beyond its tokens: who served what, at which tier, where, and for how much.
+
+Read from plain mappings, as LangChain's ``response_metadata`` and ``llm_output`` hold them; each integration puts the
+same fact elsewhere, and this is the one place that knows where. Nothing here raises for an odd shape: a fact that
+cannot be read is absent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final
+from uuid import UUID
+
+from costtrace.tool_calls import tool_calls
+from costtrace.usage import (
+    FLAG_CACHE_HIT,
+    FLAG_DETAILS_LOST,
+    FLAG_INCOMPLETE,
+    Usage,
+    flagged,
+    usage_from_metadata,
+    usage_from_token_usage,
+)
+
+MAX_TEXT: Final = 512
+_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
+_USAGE_PLACES: Final = ("token_usage", "usage", "usage_metadata")
+"""Where integrations put the provider's raw record; the last is langchain-google-vertexai's."""
+_COST_FIELDS: Final = ("cost", "cost_details", "cost_in_usd_ticks", "is_byok", "response_cost")
+_PROXY_COST: Final = "x-litellm-response-cost"
+_DROPS_CACHE_WHEN_STREAMED: Final = frozenset({"mistral", "mistralai"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Response:
+    """What an answer says about its call."""
+
+    usage: Usage | None
+    """None where nothing was reported."""
+    provider: str | None
+    """``response_metadata["model_provider"]``; only a fallback for ``ls_provider``, since Azure's says ``openai``."""
+    model: str | None
+    """As served."""
+    service_tier: str | None
+    """As served."""
+    context: Mapping[str, str]
+    """What else selects a rate, as served: ``speed``, ``inference_geo``."""
+    reported: Mapping[str, Any]
+    """The provider's own cost fields, as they arrived; empty if there are none."""
+
+
+def read_response(
+    usage_metadata: Mapping[str, Any] | None,
+    response_metadata: Mapping[str, Any],
+    *,
+    provider: str | None = None,
+    content: object = None,
+    llm_output: Mapping[str, Any] = _NOTHING,
+    incomplete: bool = False,
+) -> Response:
+    """Read one answer. `provider` is LangChain's ``ls_provider``; `content` the answer's text or list of blocks.
+
+    `incomplete` says that the answer broke off before its last count. Never raises.
+    """
+    raw = _raw_usage(response_metadata) or _raw_usage(llm_output) or _NOTHING
+    served_by = text(response_metadata.get("model_provider") or llm_output.get("model_provider"))
+    model = _model(response_metadata, llm_output)
+    usage = None
+    if usage_metadata is not None or raw:
+        calls, flags = tool_calls(content, raw, response_metadata, model)
+        if incomplete or (not raw and _holds_hidden_iterations(content)):
+            flags.append(FLAG_INCOMPLETE)
+        usage = _usage(usage_metadata, raw, provider=provider or served_by, tools=calls, flags=flags)
+    bought = usage is None or FLAG_CACHE_HIT not in usage.flags
+    return Response(
+        usage=usage,
+        provider=served_by,
+        model=model,
+        service_tier=_service_tier(response_metadata, llm_output, raw),
+        context=_context(raw) if raw else _NOTHING,
+        reported=_reported(raw, response_metadata, llm_output) if bought else _NOTHING,
+    )
+
+
+def text(value: object) -> str | None:
+    """The value as a text an entry can hold, or None. Ids come as numbers and UUIDs as well."""
+    if type(value) is str and 0 < len(value) <= MAX_TEXT and value.isascii():
+        return value
+    if isinstance(value, (int, UUID)) and not isinstance(value, bool):
+        return str(value)
+    if not isinstance(value, str) or not value:
+        return None
+    return value.encode("utf-8", "replace").decode()[:MAX_TEXT] if not value.isascii() else value[:MAX_TEXT]
+
+
+def _usage(
+    reported: Mapping[str, Any] | None,
+    raw: Mapping[str, Any],
+    *,
+    provider: str | None,
+    tools: Mapping[str, int],
+    flags: list[str],
+) -> Usage | None:
+    if reported is None:
+        usage = usage_from_token_usage(raw, provider=provider, tools=tools, flags=flags)
+        return None if usage is None else _believed(usage)
+    if not raw and provider in _DROPS_CACHE_WHEN_STREAMED:
+        flags.append(FLAG_DETAILS_LOST)
+    return _believed(usage_from_metadata(reported, raw, provider=provider, tools=tools, flags=flags))
+
+
+def _believed(usage: Usage) -> Usage:
+    """The usage; one of no tokens at all is incomplete, since no model answers a prompt for nothing."""
+    if usage.input_tokens or usage.output_tokens or usage.problem is not None or FLAG_CACHE_HIT in usage.flags:
+        return usage
+    return flagged(usage, FLAG_INCOMPLETE)
+
+
+def _holds_hidden_iterations(content: object) -> bool:
+    """Anthropic bills a compaction in ``usage.iterations``; LangChain drops that from a stream, and the block stays."""
+    return isinstance(content, list) and any(
+        isinstance(block, Mapping) and block.get("type") == "compaction" for block in content
+    )
+
+
+def _raw_usage(holder: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    for place in _USAGE_PLACES:
+        found = holder.get(place)
+        if found and isinstance(found, Mapping):
+            return found
+    return None
+
+
+def _model(metadata: Mapping[str, Any], output: Mapping[str, Any]) -> str | None:
+    """The served model; on Bedrock the inference profile that it went through, which says more: the geography."""
+    profile = text(metadata.get("inference_profile_id"))
+    if profile is not None and "application-inference-profile" not in profile:
+        return profile.rpartition("/")[2]
+    return text(metadata.get("model_name") or metadata.get("model") or output.get("model_name") or output.get("model"))
+
+
+def _service_tier(metadata: Mapping[str, Any], output: Mapping[str, Any], raw: Mapping[str, Any]) -> str | None:
+    tier = (
+        metadata.get("service_tier")
+        or metadata.get("serviceTier")  # Bedrock
+        or output.get("service_tier")
+        or raw.get("service_tier")
+    )
+    return text(tier.get("type") if isinstance(tier, Mapping) else tier)
+
+
+def _context(raw: Mapping[str, Any]) -> Mapping[str, str]:
+    speed, geo = text(raw.get("speed")), text(raw.get("inference_geo"))
+    if speed is None and geo is None:
+        return _NOTHING
+    return {key: value for key, value in (("speed", speed), ("inference_geo", geo)) if value is not None}
+
+
+def _reported(raw: Mapping[str, Any], metadata: Mapping[str, Any], output: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The amounts that xAI (ticks), OpenRouter and Perplexity (cost) and a LiteLLM proxy (response cost) say."""
+    found = {
+        field: holder[field]
+        for holder in (output, raw, metadata)
+        for field in _COST_FIELDS
+        if holder and holder.get(field) is not None
+    }
+    hidden = metadata.get("_hidden_params")
+    if isinstance(hidden, Mapping) and hidden.get("response_cost") is not None:
+        found.setdefault("response_cost", hidden["response_cost"])
+    headers = metadata.get("headers")
+    if isinstance(headers, Mapping) and headers.get(_PROXY_COST) is not None:
+        found.setdefault("response_cost", headers[_PROXY_COST])
+    return found or _NOTHING
