@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +21,8 @@ from costtrace.errors import LedgerError, LedgerUnavailable
 from costtrace.ledger import SqliteLedger
 from costtrace.money import Money
 from costtrace.pricing import Catalog
+from costtrace.pricing.route import Route
+from costtrace.pricing.sheet import RateSheet
 from costtrace.quote import QuoteStatus
 from costtrace.recorder import Recorder
 from costtrace.testing import MemoryLedger
@@ -57,8 +59,10 @@ class ClosableLedger(MemoryLedger):
 class BrokenPrices:
     """A price list that cannot answer."""
 
-    def card(self, provider: str, model: str, context: Mapping[str, str], at: datetime) -> None:
-        raise ZeroDivisionError(f"{provider}, {model}, {context}, {at}")
+    name = "broken"
+
+    def sheet(self, route: Route, at: datetime, beneath: Callable[[Route], RateSheet | None]) -> None:
+        raise ZeroDivisionError(f"{route}, {at}, {beneath}")
 
 
 def call_of(number: int = 1, **changes: Any) -> dict[str, Any]:
@@ -377,6 +381,8 @@ import sys
 from pathlib import Path
 from costtrace.ledger import SqliteLedger
 from costtrace.pricing import Catalog
+from costtrace.pricing.route import Route
+from costtrace.pricing.sheet import RateSheet
 from costtrace.recorder import Recorder
 from tests.factories import make_entry
 
@@ -414,6 +420,8 @@ FORKED = """
 import os, threading
 from costtrace.errors import LedgerUnavailable
 from costtrace.pricing import Catalog
+from costtrace.pricing.route import Route
+from costtrace.pricing.sheet import RateSheet
 from costtrace.recorder import Recorder
 from costtrace.testing import MemoryLedger
 from tests.factories import make_entry

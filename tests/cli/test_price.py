@@ -46,9 +46,26 @@ def test_a_price_is_json_with_its_working(process: Process) -> None:
         "status": "exact",
         "amount": "0.003125",
         "currency": "USD",
+        "low": None,
+        "high": None,
+        "computed": None,
         "lines": [
-            {"bucket": "input", "quantity": 450, "rate": "2.5", "per": 1_000_000, "subtotal": "0.001125"},
-            {"bucket": "output", "quantity": 200, "rate": "10", "per": 1_000_000, "subtotal": "0.002"},
+            {
+                "bucket": "input",
+                "quantity": 450,
+                "rate": "2.5",
+                "per": 1_000_000,
+                "subtotal": "0.001125",
+                "source": "input_mtok",
+            },
+            {
+                "bucket": "output",
+                "quantity": 200,
+                "rate": "10",
+                "per": 1_000_000,
+                "subtotal": "0.002",
+                "source": "output_mtok",
+            },
         ],
         "reason": None,
         "assumptions": [],
@@ -63,8 +80,8 @@ def test_a_price_is_text_when_piped(run: Run) -> None:
 
     assert text.startswith(
         "openai gpt-4o on 2026-01-20: 0.003125 USD, exact\n"
-        "  450  input    x 2.5  / 1000000  = 0.001125\n"
-        "  200  output  x 10.0  / 1000000  = 0.002000\n"
+        "  450  input    x 2.5  / 1000000  = 0.001125  input_mtok\n"
+        "  200  output  x 10.0  / 1000000  = 0.002000  output_mtok\n"
         "  rates of    openai gpt-4o (exact name)\n"
     )
 
@@ -96,7 +113,7 @@ def test_the_service_tier_that_selected_the_rates_is_shown(run: Run) -> None:
     assert "USD, exact\n" in flex
     assert "  ignored     service_tier=unheard\n" in unheard
     assert "USD, partial\n" in unheard
-    assert "  reason      the price list has no rate of its own for service_tier=unheard" in unheard
+    assert "  reason      no rate of its own is known for service_tier=unheard" in unheard
 
 
 def test_an_unknown_model_has_no_price_rather_than_none_at_all(run: Run) -> None:
@@ -152,9 +169,9 @@ def test_a_batch_answers_each_line_under_its_id(run: Run) -> None:
         (b"\xff", None, "line: expected JSON ("),
         (b'{"id": NaN}', None, "line: expected JSON (NaN is no JSON number)"),
         ([3], None, "line: expected a JSON object, got [3]"),
-        ({**LINE, "modle": "x"}, 1, "line: expected only the keys at, id, model, provider, service_tier, usage"),
+        ({**LINE, "modle": "x"}, 1, "line: expected only the keys at, context, id, model, provider, "),
         ({**LINE, "provider": 5}, 1, "provider: expected a text, got 5"),
-        ({**LINE, "usage": 5}, 1, "usage: expected an object such as "),
+        ({**LINE, "usage": 5}, 1, "usage: expected an object, got 5"),
         ({**LINE, "at": "soon"}, 1, "at: expected a date such as 2026-01-20"),
         ({**LINE, "at": 20}, 1, "at: expected a text, got 20"),
     ],

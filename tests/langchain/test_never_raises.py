@@ -1,7 +1,7 @@
 """Whatever is broken on our side or strange on theirs, the application gets its answer and the call its entry."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,8 @@ from langchain_core.runnables import RunnableLambda
 import costtrace
 from costtrace import Catalog, CostCallbackHandler, Entry, Recorder
 from costtrace.errors import LedgerUnavailable, LedgerUnusable
-from costtrace.pricing.card import RateCard
+from costtrace.pricing.route import Route
+from costtrace.pricing.sheet import RateSheet
 from costtrace.sandbox.openai import OpenAIServer
 from costtrace.testing import MemoryLedger
 from tests.langchain.calls import MODES, PRICE, PRICED, Mode, call, chat_model, costs, entries, only
@@ -42,8 +43,10 @@ class BrokenLedger(MemoryLedger):
 class BrokenPrices:
     """A price list that fails on every question."""
 
-    def card(self, provider: str, model: str, context: Mapping[str, str], at: datetime) -> RateCard | None:  # noqa: ARG002
-        raise ZeroDivisionError
+    name = "broken"
+
+    def sheet(self, route: Route, at: datetime, beneath: Callable[[Route], RateSheet | None]) -> None:
+        raise ZeroDivisionError(f"{route}, {at}, {beneath}")
 
 
 @pytest.mark.parametrize(

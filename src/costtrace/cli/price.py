@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Annotated, Any, Final
 
 import typer
@@ -17,6 +18,7 @@ from costtrace.cli.pages.quotes import verdict, working
 from costtrace.errors import ConfigurationError, InvalidValue
 from costtrace.money import amount_text
 from costtrace.pricing import Catalog
+from costtrace.pricing.options import CONTEXT_KEYS
 from costtrace.quote import Quote
 from costtrace.settings import Settings
 from costtrace.usage import Usage, usage_from_metadata
@@ -24,7 +26,8 @@ from costtrace.usage import Usage, usage_from_metadata
 _EXAMPLE: Final = """'{"input_tokens": 450, "output_tokens": 200}'"""
 _BAD_LINES: Final = 2
 _TEXTS: Final = ("provider", "model", "at", "service_tier")
-_KEYS: Final = frozenset({"id", "usage", *_TEXTS})
+_OBJECTS: Final = ("usage", "response_metadata", "context")
+_KEYS: Final = frozenset({"id", *_TEXTS, *_OBJECTS})
 
 
 def price(
@@ -42,32 +45,56 @@ def price(
     at: Annotated[
         str | None, typer.Option("--at", metavar="DATE", help="When the call began, UTC; now if not.")
     ] = None,
+    context: Annotated[
+        str | None,
+        typer.Option("--context", metavar="JSON", help=f"What else selects a rate: {', '.join(CONTEXT_KEYS)}."),
+    ] = None,
+    response_metadata: Annotated[
+        str | None,
+        typer.Option("--response-metadata", metavar="JSON", help="LangChain's response_metadata of the answer."),
+    ] = None,
     batch: Annotated[
         bool,
         typer.Option(
             "--batch",
-            help="Read JSON lines {id, provider, model, at, usage, service_tier}; answer each with a line of JSON.",
+            help="Read JSON lines {id, provider, model, at, usage, service_tier, response_metadata, context}; "
+            "answer each with a line of JSON.",
         ),
     ] = False,
     rates: RatesFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Price one usage and show the working."""
-    catalog = Catalog.default(rates or Settings.from_environment().rates)
-    asked = {"provider": provider, "model": model, "usage": usage, "service_tier": service_tier, "at": at}
+    settings = Settings.from_environment()
+    catalog = Catalog.default(rates or settings.rates, settings.prices)
+    asked = {
+        "provider": provider,
+        "model": model,
+        "usage": usage,
+        "service_tier": service_tier,
+        "at": at,
+        "context": context,
+        "response_metadata": response_metadata,
+    }
     if batch:
         _batch(catalog, asked)
         return
     for name in ("provider", "model", "usage"):
         if not asked[name]:
             raise ConfigurationError(f"--{name} is missing; give it, or lines of JSON with --batch")
-    counted = usage_from_metadata(_usage_object(usage or ""))
+    read = {name: _object(f"--{name.replace('_', '-')}", asked[name]) for name in _OBJECTS}
     when = moment(at, "--at") if at else datetime.now(UTC)
-    quote = catalog.quote(provider=provider, model=model, usage=counted, service_tier=service_tier, at=when)
+    quote = catalog.quote(provider=provider, model=model, service_tier=service_tier, at=when, **read)
     if as_json:
         show_json(_record(quote))
     else:
-        show(_page(quote, counted, f"{provider} {model} on {when:%Y-%m-%d}"))
+        show(
+            _page(
+                quote,
+                usage_from_metadata(read["usage"] or {}, provider=provider),
+                f"{provider} {model} on {when:%Y-%m-%d}",
+            )
+        )
 
 
 def _page(quote: Quote, usage: Usage, asked: str) -> list[Block]:
@@ -79,19 +106,21 @@ def _record(quote: Quote) -> dict[str, Any]:
     return {"amount_usd": None if dollars is None else amount_text(dollars), **quote.to_dict()}
 
 
-def _usage_object(text: str) -> dict[str, Any]:
+def _object(name: str, text: str | None) -> dict[str, Any] | None:
+    if text is None:
+        return None
     try:
         parsed = _json(text)
     except (ValueError, RecursionError) as error:
-        raise InvalidValue("--usage", text, f"a JSON object such as {_EXAMPLE} ({error})") from None
+        raise InvalidValue(name, text, f"a JSON object such as {_EXAMPLE} ({error})") from None
     if not isinstance(parsed, dict):
-        raise InvalidValue("--usage", text, f"a JSON object such as {_EXAMPLE}")
+        raise InvalidValue(name, text, f"a JSON object such as {_EXAMPLE}")
     return parsed
 
 
 def _json(text: str | bytes) -> Any:
-    """The value of a JSON text; ValueError also for NaN and infinity, which Python would let pass."""
-    return json.loads(text, parse_constant=_refuse_constant)
+    """The value of a JSON text, decimals as they are written; ValueError also for NaN, which Python would let pass."""
+    return json.loads(text, parse_float=Decimal, parse_constant=_refuse_constant)
 
 
 def _refuse_constant(word: str) -> Any:
@@ -133,8 +162,9 @@ def _line_quote(catalog: Catalog, asked: Mapping[str, Any]) -> Quote:
     for name in _TEXTS:
         if not isinstance(asked.get(name), str | None):
             raise InvalidValue(name, asked[name], "a text")
-    if not isinstance(asked.get("usage"), dict | None):
-        raise InvalidValue("usage", asked["usage"], f"an object such as {_EXAMPLE}")
+    for name in _OBJECTS:
+        if not isinstance(asked.get(name), dict | None):
+            raise InvalidValue(name, asked[name], "an object")
     at = asked.get("at")
     return catalog.quote(
         provider=asked.get("provider"),
@@ -142,4 +172,6 @@ def _line_quote(catalog: Catalog, asked: Mapping[str, Any]) -> Quote:
         usage=asked.get("usage"),
         service_tier=asked.get("service_tier"),
         at=None if at is None else moment(at, "at"),
+        context=asked.get("context"),
+        response_metadata=asked.get("response_metadata"),
     )

@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Final
+from types import MappingProxyType
+from typing import Final, NamedTuple
 
 from costtrace.money import EXACT, ZERO
-from costtrace.quote import PriceBasis, Quote, QuoteLine, QuoteStatus, unit_price
+from costtrace.pricing.route import Route
+from costtrace.pricing.sheet import REQUEST, STANDARD, Band, Rate, RateSheet
+from costtrace.quote import PriceBasis, Quote, QuoteLine, QuoteStatus, exact_quote, unit_price
 from costtrace.usage import (
+    FLAG_DETAILS_LOST,
     FLAG_INCOMPLETE,
     FLAG_INCONSISTENT,
     FLAG_OVERLAP,
-    FLAG_TIER_ASSUMED,
     FLAG_TOOL_FEES,
     FLAG_TOTAL_MISMATCH,
     Usage,
 )
 
-STANDARD_TIERS: Final = frozenset({"default", "standard"})
-"""Served tiers that every provider bills at its standard rate."""
-
-PER_MILLION: Final = 1_000_000
-PER_THOUSAND: Final = 1_000
-
 _ASSUMED_BY_FLAG: Final = {
-    FLAG_TIER_ASSUMED: "service_tier=as requested",
+    FLAG_DETAILS_LOST: "cached_and_audio_tokens=0",
     FLAG_OVERLAP: "cached_audio_tokens=0",
     FLAG_INCONSISTENT: "details=cut to their total",
     FLAG_TOTAL_MISMATCH: "total=input+output",
@@ -37,89 +34,188 @@ _MISSING_BY_FLAG: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rate:
-    """The price of one bucket."""
-
+class _UnitRate(NamedTuple):
+    unit_price: Decimal
     price: Decimal
-    """What `per` units cost."""
     per: int
-    """1, 1,000 or 1,000,000 units."""
-    assumption: str | None = None
-    """What is assumed when the bucket is priced at this rate; None where the rate was published for it."""
-    unit_price: Decimal = field(init=False)
-    """What one unit costs, exactly."""
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "unit_price", unit_price(self.price, self.per))
+    once: bool
+    sure: bool
+    rate: Rate
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Band:
-    """The rates for requests whose input is longer than a threshold; they hold for the whole request."""
-
+class _CardBand(NamedTuple):
     above: int
-    """Input tokens that must be exceeded; -1 for every request."""
-    rates: Mapping[str, Rate]
-    """By usage bucket."""
+    rates: dict[str, _UnitRate]
+    request: _UnitRate | None
+    basis: PriceBasis
+
+
+_multiply, _add = EXACT.multiply, EXACT.add
+_new_line: Final = tuple.__new__  # half the time of QuoteLine(...)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RateCard:
-    """What one model costs in one context on one day."""
+    """What one model costs in one context on one day. Made by `compile_card`."""
 
-    basis: PriceBasis
-    bands: tuple[Band, ...]
-    """Shortest threshold first; the first one is for every request."""
-    partial: str | None = None
-    """Why these rates cannot be the whole truth in this context, if so."""
-    by_the_minute: bool = False
-    """Whether the rates change within the day."""
+    bands: tuple[_CardBand, ...]
+    currency: str
+    assumptions: tuple[str, ...]
+    missing: tuple[str, ...]
+    by_the_minute: bool
+    one_band: bool
+    plain: bool
+    """Whether nothing but the usage itself can make a quote less than exact."""
 
     def quote(self, usage: Usage) -> Quote:
         """Price the usage: one line per bucket, added up without rounding."""
-        multiply, add = EXACT.multiply, EXACT.add
-        rates = self._rates_for(usage)
+        band = self.bands[0] if self.one_band else self._band_for(usage)
+        rates = band.rates
+        plain = self.plain and not usage.flags
         lines: list[QuoteLine] = []
-        assumptions: list[str] = []
-        missing: list[str] = []
         amount = ZERO
         for bucket, quantity in usage.buckets.items():
-            rate = rates.get(bucket)
-            if rate is None:
-                missing.append(bucket)
+            found = rates.get(bucket)
+            if found is None:
+                plain = False
                 continue
-            subtotal = multiply(rate.unit_price, quantity)
-            amount = add(amount, subtotal)
-            lines.append(QuoteLine(bucket, quantity, rate.price, rate.per, subtotal))
-            if rate.assumption:
-                assumptions.append(rate.assumption)
-        if not missing and not assumptions and not usage.flags and not self.partial:
-            return Quote(status=QuoteStatus.EXACT, amount=amount, lines=tuple(lines), basis=self.basis)
-        return self._qualified(usage, amount, lines, assumptions, missing)
+            unit, price, per, once, sure, _ = found
+            if once:
+                quantity = 1  # noqa: PLW2901 - this is what is billed
+            subtotal = _multiply(unit, quantity)
+            amount = _add(amount, subtotal)
+            lines.append(_new_line(QuoteLine, (bucket, quantity, price, per, subtotal)))
+            if not sure:
+                plain = False
+        if band.request is not None and REQUEST not in usage.buckets:
+            unit, price, per, _, sure, _ = band.request
+            amount = _add(amount, unit)
+            lines.append(QuoteLine(REQUEST, 1, price, per, unit))
+            plain = plain and sure
+        if plain:
+            return exact_quote(amount, self.currency, tuple(lines), band.basis)
+        return self._qualified(usage, band, amount, lines)
 
-    def _rates_for(self, usage: Usage) -> Mapping[str, Rate]:
-        rates = self.bands[0].rates
-        if len(self.bands) > 1:
-            length = usage.input_tokens
-            for band in self.bands:
-                if length > band.above:
-                    rates = band.rates
-        return rates
+    def _band_for(self, usage: Usage) -> _CardBand:
+        chosen, length = self.bands[0], usage.input_tokens
+        for band in self.bands:
+            if length > band.above:
+                chosen = band
+        return chosen
 
-    def _qualified(
-        self, usage: Usage, amount: Decimal, lines: list[QuoteLine], assumptions: list[str], missing: list[str]
-    ) -> Quote:
-        assumptions = [*assumptions, *(text for flag, text in _ASSUMED_BY_FLAG.items() if flag in usage.flags)]
-        reasons = [self.partial] if self.partial else []
-        if missing:
-            reasons.append(f"no rate for {', '.join(missing)} of model {self.basis.model!r}")
+    def _qualified(self, usage: Usage, band: _CardBand, amount: Decimal, lines: list[QuoteLine]) -> Quote:
+        rates = [(line, band.rates[line.bucket].rate) for line in lines]
+        assumptions = (
+            *self.assumptions,
+            *(rate.assumption for _, rate in rates if rate.assumption is not None),
+            *(text for flag, text in _ASSUMED_BY_FLAG.items() if flag in usage.flags),
+        )
+        unpriced = [bucket for bucket in usage.buckets if bucket not in band.rates]
+        reasons = [*self.missing]
+        if unpriced:
+            reasons.append(f"no rate for {', '.join(unpriced)} of model {band.basis.model!r}")
         reasons.extend(text for flag, text in _MISSING_BY_FLAG.items() if flag in usage.flags)
+        low, high = (None, None) if reasons or not lines else self._bounds(usage, band, amount, rates)
         return Quote(
             status=QuoteStatus.PARTIAL if reasons else QuoteStatus.ESTIMATED,
             amount=amount if lines else None,
+            currency=self.currency,
+            low=low,
+            high=high,
             lines=tuple(lines),
             reason="; ".join(reasons) or (None if lines else "no unit that has a price was reported"),
-            assumptions=tuple(assumptions),
-            basis=self.basis,
+            assumptions=tuple(dict.fromkeys(assumptions)),
+            basis=band.basis,
         )
+
+    def _bounds(
+        self, usage: Usage, band: _CardBand, amount: Decimal, lines: list[tuple[QuoteLine, Rate]]
+    ) -> tuple[Decimal | None, Decimal | None]:
+        """What the amount would be if each assumption were as wrong as it can be; None where one has no end."""
+        if self.assumptions or any(flag in usage.flags for flag in (FLAG_INCONSISTENT, FLAG_TOTAL_MISMATCH)):
+            return None, None
+        low = high = amount
+        for line, rate in lines:
+            if rate.assumption is None:
+                continue
+            if rate.low is None or rate.high is None:
+                return None, None
+            low = _add(low, _difference(line, rate.low, rate))
+            high = _add(high, _difference(line, rate.high, rate))
+        if FLAG_DETAILS_LOST in usage.flags:
+            less, more = _if_not_plain(usage, band.rates)
+            low, high = _add(low, less), _add(high, more)
+        if FLAG_OVERLAP in usage.flags:
+            moved = _if_cached_audio(usage, band.rates)
+            if moved is None:
+                return None, None
+            low, high = _add(low, min(moved, ZERO)), _add(high, max(moved, ZERO))
+        return low, high
+
+
+def _difference(line: QuoteLine, price: Decimal, rate: Rate) -> Decimal:
+    return _multiply(unit_price(EXACT.subtract(price, rate.price), rate.per), line.quantity)
+
+
+def _if_not_plain(usage: Usage, rates: Mapping[str, _UnitRate]) -> tuple[Decimal, Decimal]:
+    """What it would add to the amount if all plain input had been cached, or spoken: the least and the most."""
+    names = [name for name in ("input", "cache_read", "input_audio") if name in rates]
+    changes = [EXACT.subtract(rates[name].unit_price, rates["input"].unit_price) for name in names]
+    tokens = usage.buckets.get("input", 0)
+    return _multiply(min(changes, default=ZERO), tokens), _multiply(max(changes, default=ZERO), tokens)
+
+
+def _if_cached_audio(usage: Usage, rates: Mapping[str, _UnitRate]) -> Decimal | None:
+    """What it would add to the amount if as many audio tokens as possible had been cached ones."""
+    names = ("input", "cache_read_audio", "input_audio", "cache_read")
+    if any(name not in rates for name in names):
+        return None
+    plain, cached_audio, audio, cached = (rates[name].unit_price for name in names)
+    most = min(usage.buckets.get("input_audio", 0), usage.buckets.get("cache_read", 0))
+    change = EXACT.subtract(_add(plain, cached_audio), _add(audio, cached))
+    return _multiply(change, most)
+
+
+def compile_card(sheet: RateSheet, route: Route) -> RateCard:
+    """The card of a sheet that was found for that route. An option that selected nothing makes it partial."""
+    ignored = {
+        name: value
+        for name, value in route.context.items()
+        if name not in sheet.basis.context_used and value not in STANDARD.get(name, ())
+    }
+    used = {**route.used, **sheet.basis.context_used}
+    basis = replace(sheet.basis, context_used=MappingProxyType(used), context_ignored=MappingProxyType(ignored))
+    missing = sheet.missing
+    if ignored:
+        options = ", ".join(f"{name}={value}" for name, value in ignored.items())
+        missing = (*missing, f"no rate of its own is known for {options} of model {basis.model!r} at that time")
+    return RateCard(
+        bands=tuple(_compiled(band, basis) for band in sheet.bands),
+        currency=sheet.currency,
+        assumptions=sheet.assumptions,
+        missing=missing,
+        by_the_minute=sheet.by_the_minute,
+        one_band=len(sheet.bands) == 1,
+        plain=not missing and not sheet.assumptions,
+    )
+
+
+def _compiled(band: Band, basis: PriceBasis) -> _CardBand:
+    rates = {name: _unit_rate(rate) for name, rate in band.rates.items()}
+    threshold = {} if band.above < 0 else {"input_tokens": f"more than {band.above}"}
+    return _CardBand(
+        above=band.above,
+        rates=rates,
+        request=rates.get(REQUEST),
+        basis=replace(
+            basis,
+            context_used=MappingProxyType({**basis.context_used, **threshold}),
+            rates=MappingProxyType({name: rate.source for name, rate in band.rates.items()}),
+        ),
+    )
+
+
+def _unit_rate(rate: Rate) -> _UnitRate:
+    return _UnitRate(
+        unit_price(rate.price, rate.per), rate.price, rate.per, once=rate.once, sure=rate.assumption is None, rate=rate
+    )

@@ -10,11 +10,18 @@ from costtrace.money import amount_text
 from costtrace.quote import PriceBasis, Quote
 from costtrace.usage import Usage
 
-_COLUMNS = (Column(right=True), Column(), Column(right=True), Column(right=True), Column(right=True, whole=True))
+_COLUMNS = (
+    Column(right=True),
+    Column(),
+    Column(right=True),
+    Column(right=True),
+    Column(right=True, whole=True),
+    Column(),
+)
 
 
 def working(quote: Quote, usage: Usage | None, *, rates_as_for: int | None = None) -> list[Block]:
-    """The lines (quantity bucket x rate / per = subtotal) and the facts behind them.
+    """The lines (quantity bucket x rate / per = subtotal, and where the rate stands) and the facts behind them.
 
     Where the rates come from is left out where it was said already, under the number `rates_as_for`.
     """
@@ -43,6 +50,7 @@ def verdict(quote: Quote) -> Cell:
 def _lines(quote: Quote, usage: Usage | None) -> Iterator[tuple[Cell, ...]]:
     subtotals = lined_up([line.subtotal for line in quote.lines])
     rates = lined_up([line.rate for line in quote.lines])
+    sources = quote.basis.rates if quote.basis else {}
     for line, rate, subtotal in zip(quote.lines, rates, subtotals, strict=True):
         yield (
             Cell(str(line.quantity)),
@@ -50,16 +58,24 @@ def _lines(quote: Quote, usage: Usage | None) -> Iterator[tuple[Cell, ...]]:
             Cell(f"x {rate}"),
             Cell(f"/ {line.per}", "dim"),
             Cell(f"= {subtotal}"),
+            Cell(sources.get(line.bucket, ""), "dim"),
         )
     priced = {line.bucket for line in quote.lines}
     for bucket, count in usage.buckets.items() if usage else ():
         if bucket not in priced:
-            yield Cell(str(count)), Cell(bucket), Cell("no rate", "bad"), Cell(""), Cell("unpriced", "bad")
+            yield Cell(str(count)), Cell(bucket), Cell("no rate", "bad"), Cell(""), Cell("unpriced", "bad"), Cell("")
 
 
 def _facts(quote: Quote, usage: Usage | None) -> Iterator[tuple[str, Cell]]:
     if quote.reason and quote.amount is not None:  # without an amount, the verdict says it
         yield "reason", Cell(quote.reason, "" if quote.is_actual else "bad")
+    if quote.computed is not None:
+        yield (
+            "price list",
+            Cell(f"would say {amount_text(quote.computed)} {quote.currency}; the provider's word stands"),
+        )
+    if quote.low is not None and quote.high is not None:
+        yield "between", Cell(f"{amount_text(quote.low)} and {amount_text(quote.high)} {quote.currency}", "warn")
     if quote.assumptions:
         yield "assumed", Cell(", ".join(quote.assumptions), "warn")
     if usage and usage.reasoning_tokens:
@@ -70,15 +86,24 @@ def _facts(quote: Quote, usage: Usage | None) -> Iterator[tuple[str, Cell]]:
 
 def _basis(basis: PriceBasis) -> Iterator[tuple[str, Cell]]:
     yield "rates of", Cell(f"{basis.provider} {basis.model} ({basis.rule})")
-    if basis.effective_from:
-        yield "since", Cell(basis.effective_from.isoformat())
+    if basis.effective_from or basis.effective_until:
+        yield "in force", Cell(_days(basis))
+    for sentence in basis.adjustments:
+        yield "adjusted", Cell(sentence)
     if basis.context_used:
         yield "chosen by", Cell(_options(basis.context_used))
     if basis.context_ignored:
         yield "ignored", Cell(_options(basis.context_ignored), "warn")
     yield "price list", Cell(f"{basis.source} {basis.version}, sha256 {basis.data_hash}", "dim")
     if basis.url:
-        yield "published", Cell(basis.url, "dim")
+        checked = f", checked on {basis.checked_on.isoformat()}" if basis.checked_on else ""
+        yield "published", Cell(f"{basis.url}{checked}", "dim")
+
+
+def _days(basis: PriceBasis) -> str:
+    since = f"since {basis.effective_from.isoformat()}" if basis.effective_from else ""
+    until = f"until {basis.effective_until.isoformat()}" if basis.effective_until else ""
+    return " ".join(filter(None, (since, until)))
 
 
 def _options(options: Mapping[str, str]) -> str:
