@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from costtrace.context import Context
-from costtrace.entry import Entry, SpanRef
+from costtrace.entry import Entry, SpanRef, Standing
 from costtrace.jsontext import encode
 from costtrace.money import EXACT, Money
 from costtrace.quote import PriceBasis, Quote, QuoteLine, QuoteStatus
@@ -101,6 +101,9 @@ def quotes(draw: Callable[[st.SearchStrategy[Any]], Any]) -> Quote:
         status=status,
         amount=amount,
         currency=draw(CURRENCIES),
+        low=draw(st.none() | AMOUNTS),
+        high=draw(st.none() | AMOUNTS),
+        computed=draw(st.none() | AMOUNTS),
         lines=tuple(draw(st.lists(_lines(), max_size=3))),
         reason=draw(OPTIONAL_TEXTS),
         assumptions=tuple(draw(st.lists(TEXTS, max_size=2))),
@@ -131,10 +134,14 @@ _SPANS = st.builds(
 
 @st.composite
 def entries(draw: Callable[[st.SearchStrategy[Any]], Any]) -> Entry:
-    """Any entry at all; its money is that of its quote, if it has one."""
+    """Any entry at all; its money is that of its quote, if it has one, or the difference to an earlier entry."""
     quote: Quote | None = draw(st.none() | quotes())
     money: Money | None = draw(st.none() | MONEY) if quote is None else quote.money
     is_cost = draw(st.booleans()) if quote is None else quote.is_actual
+    cost, estimate = (money, None) if is_cost else (None, money)
+    replaces = draw(st.none() | st.sampled_from(Standing))
+    if replaces is not None:
+        cost, estimate = draw(st.none() | MONEY), draw(st.none() | MONEY)
     return Entry(
         entry_id=draw(TEXTS),
         message_uuid=draw(TEXTS),
@@ -149,8 +156,9 @@ def entries(draw: Callable[[st.SearchStrategy[Any]], Any]) -> Entry:
         source_id=draw(OPTIONAL_TEXTS),
         usage=draw(st.none() | USAGES),
         quote=quote,
-        cost=money if is_cost else None,
-        estimate=None if is_cost else money,
+        cost=cost,
+        estimate=estimate,
+        replaces=replaces,
         context=draw(CONTEXTS),
         span=draw(st.none() | _SPANS),
         error=draw(OPTIONAL_TEXTS),

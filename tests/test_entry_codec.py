@@ -79,13 +79,14 @@ def test_json_objects_hold_money_and_moments_as_text() -> None:
         "rate": "2.5",
         "per": 1_000_000,
         "subtotal": "0.001125",
+        "source": None,
     }
 
 
 def test_a_row_has_a_value_for_every_column_and_two_texts() -> None:
     row = to_row(make_entry())
     assert len(row) == len(COLUMNS) + 2
-    assert dict(zip(COLUMNS, row, strict=False))["pico"] == 3_125_000_000
+    assert dict(zip(COLUMNS, row, strict=False))["cost_pico"] == 3_125_000_000
 
 
 @pytest.mark.parametrize("currency", ["USD", "EUR"])
@@ -157,6 +158,31 @@ def test_what_is_no_aware_moment_is_refused_by_field(name: str, moment: Any) -> 
 def test_an_estimate_never_stands_beside_an_actual_cost() -> None:
     with pytest.raises(InvalidValue, match=r"entry\.estimate: expected no estimate beside an actual cost"):
         make_costs("0.0079", estimate="0.0075")
+
+
+def test_what_takes_the_place_of_another_may_hold_both_as_differences_and_in_two_currencies() -> None:
+    entry = make_entry(quote=None, cost=Money("0.0070", "EUR"), estimate=Money("-0.0083"), replaces="pending")
+    record = encode_entry(entry)
+    assert (record["cost"], record["currency"]) == ("0.007", "EUR")
+    assert (record["estimate"], record["estimate_currency"]) == ("-0.0083", "USD")
+    assert (record["standing"], record["replaces"]) == ("settled", "pending")
+    assert decode_entry(record) == from_row(to_row(entry)) == entry
+
+
+def test_a_record_of_before_there_were_replacing_entries_is_read() -> None:
+    entry = make_costs(estimate="0.0083", currency="EUR")
+    record = encode_entry(entry)
+    for key in ("estimate_currency", "standing", "replaces"):
+        del record[key]
+    assert decode_entry(record) == entry
+
+
+@pytest.mark.parametrize("word", ["", "exact", "Settled", 1, True])
+def test_a_standing_nobody_knows_cannot_be_replaced(word: Any) -> None:
+    with pytest.raises(
+        InvalidValue, match=r"entry\.replaces: expected one of settled, calculated, pending, unpriced, got"
+    ):
+        make_entry(replaces=word)
 
 
 @pytest.mark.parametrize("status", [QuoteStatus.ESTIMATED, QuoteStatus.PARTIAL, QuoteStatus.UNPRICED])

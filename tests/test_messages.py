@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -12,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from costtrace.context import Context
-from costtrace.entry import Entry
+from costtrace.entry import Entry, Standing
 from costtrace.errors import InvalidValue
-from costtrace.messages import Amounts, Totals, encode_message, fold, totals_of
+from costtrace.messages import Amounts, Totals, as_of, encode_message, fold, totals_of
+from costtrace.money import Money
 from costtrace.quote import Quote, QuoteStatus
 from tests.factories import MESSAGE, make_costs, make_entry, make_usage
 from tests.strategies import AMOUNTS, entries
@@ -93,6 +95,88 @@ def test_every_entry_that_costs_something_stands_in_the_coverage_once(entry: Ent
     assert totals.coverage == coverage
     assert totals.entries == sum(coverage.values())
     assert totals.complete is (coverage["pending"] == coverage["unpriced"] == 0)
+
+
+@pytest.mark.parametrize(
+    ("later", "actual", "pending", "coverage"),
+    [
+        # the seller names the price that was estimated at 0.0083, in another currency even
+        ({"cost": "0.0079 USD", "estimate": "-0.0083 USD"}, {"USD": "0.0079"}, {}, "settled"),
+        ({"cost": "0.0070 EUR", "estimate": "-0.0083 USD"}, {"EUR": "0.007"}, {}, "settled"),
+        # a better estimate
+        ({"estimate": "0.0002 USD"}, {}, {"USD": "0.0085"}, "pending"),
+        # it will never be known
+        ({"estimate": "-0.0083 USD", "quote": UNPRICED}, {}, {}, "unpriced"),
+        # it was free
+        ({"cost": "0 USD", "estimate": "-0.0083 USD"}, {"USD": "0"}, {}, "settled"),
+    ],
+)
+def test_an_entry_that_takes_the_place_of_an_estimate_leaves_only_itself(
+    later: dict[str, Any], actual: dict[str, str], pending: dict[str, str], coverage: str
+) -> None:
+    money: dict[str, Any] = {part: Money(*later[part].split()) for part in ("cost", "estimate") if part in later}
+    known: dict[str, Any] = {"usage": None, "quote": None, "cost": None, **later, **money}
+    replacing = make_entry(2, **known, replaces=Standing.PENDING)
+    total = fold([replacing, make_costs(estimate="0.0083", number=1)]).total
+    assert total.to_dict()["actual"] == actual
+    assert total.to_dict()["pending"] == pending
+    assert {name: count for name, count in total.coverage.items() if count} == {coverage: 1}
+    assert total.complete is (coverage == "settled")
+    assert total.entries == 1
+
+
+def test_money_that_was_taken_back_leaves_no_zero_behind() -> None:
+    """What nobody can price any more is unknown, and unknown is not zero."""
+    taken_back = make_costs("-0.003125", number=2, replaces=Standing.CALCULATED)
+    no_more = make_entry(2, usage=None, quote=UNPRICED, cost=taken_back.cost, replaces=Standing.CALCULATED)
+    total = fold([make_entry(1), no_more]).total
+    assert total.known == {}
+    assert total.to_dict()["actual"] == {}
+    assert total.coverage == {"settled": 0, "calculated": 0, "pending": 0, "unpriced": 1}
+
+
+def test_what_the_seller_will_name_later_is_pending_without_any_estimate() -> None:
+    later = Quote(status=QuoteStatus.PENDING, amount=None, reason="the carrier says later")
+    entry = make_entry(quote=later, cost=None)
+    assert entry.standing is Standing.PENDING
+    total = totals_of(entry)
+    assert total.coverage == {"settled": 0, "calculated": 0, "pending": 1, "unpriced": 0}
+    assert total.pending == {}
+    assert not total.complete
+
+
+@pytest.mark.parametrize(
+    ("status", "amount", "standing"),
+    [
+        ("exact", "1", "calculated"),
+        ("provider_reported", "1", "settled"),
+        ("not_billed", "0", "settled"),
+        ("estimated", "1", "pending"),
+        ("partial", "1", "pending"),
+        ("pending", None, "pending"),
+        ("pending", "1", "pending"),
+        ("unpriced", None, "unpriced"),
+        ("usage_missing", None, "unpriced"),
+        ("invalid_usage", None, "unpriced"),
+    ],
+)
+def test_what_takes_the_place_of_another_stands_as_its_quote_says_even_if_the_money_stays(
+    status: str, amount: str | None, standing: str
+) -> None:
+    quote = Quote(status=QuoteStatus(status), amount=None if amount is None else Decimal(amount))
+    assert make_entry(quote=quote, cost=None, replaces="unpriced").standing == standing
+
+
+def test_as_of_a_moment_a_message_is_what_had_been_recorded_by_then() -> None:
+    first, second = make_entry(1), make_entry(2)
+    message = fold([first, second])
+    assert as_of(message, second.recorded_at) == message
+    assert as_of(message, second.recorded_at - timedelta(microseconds=1)) == fold([first])
+    with pytest.raises(
+        InvalidValue,
+        match=rf"as of: expected 2026-01-20T09:30:01.005000Z or later, when the first entry of message '{MESSAGE}' was",
+    ):
+        as_of(message, first.recorded_at - timedelta(microseconds=1))
 
 
 def test_actual_and_expected_money_and_currencies_are_never_mixed() -> None:

@@ -1,7 +1,10 @@
 """Entry: one immutable line of the ledger, and the one codec that writes and reads it.
 
 An entry is named by what happened (`entry_id`), so writing the same thing twice is writing it once. It carries `cost`,
-money we know we owe, or `estimate`, money we expect; never both, and the two are never added.
+money we know we owe, or `estimate`, money we expect; the two are never added.
+
+Nothing is ever changed. What was learned later is an entry that *replaces* an earlier one: its money is the difference
+to what was recorded before, and it says how that stood, so that sums and counts come out right in any order.
 """
 
 from __future__ import annotations
@@ -33,6 +36,25 @@ class Kind(StrEnum):
 
     LLM = "llm"
     """One model call."""
+    EMBEDDING = "embedding"
+    """One request for embeddings."""
+    TOOL = "tool"
+    """One use of a tool, a search API or anything else that has a price of its own."""
+    CORRECTION = "correction"
+    """The difference to an earlier entry, whose ``details["corrects"]`` names it."""
+
+
+class Standing(StrEnum):
+    """How well the cost of one thing is known."""
+
+    SETTLED = "settled"
+    """The seller itself named it, or it cost nothing."""
+    CALCULATED = "calculated"
+    """It follows exactly from usage and price list."""
+    PENDING = "pending"
+    """There is an estimate, or the seller will say later."""
+    UNPRICED = "unpriced"
+    """It cost something nobody could name."""
 
 
 class Status(StrEnum):
@@ -44,6 +66,9 @@ class Status(StrEnum):
     """The application stopped listening; the provider may bill it all the same."""
     ABANDONED = "abandoned"
     """Its end was never reported."""
+
+
+_STANDINGS: Final[frozenset[str]] = frozenset(Standing)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +118,11 @@ class Entry:
     """Money we know we owe; None where it is not known (`reason` says why)."""
     estimate: Money | None = None
     """Money we expect to owe, or the part of it that could be priced; never added to `cost`."""
+    replaces: str | None = None
+    """The `Standing` of the earlier entry whose place this one takes; None for an entry of its own.
+
+    With it, `cost` and `estimate` are signed differences to what was recorded before, and both may be set.
+    """
     context: Context = field(default_factory=lambda: NOTHING)
     span: SpanRef | None = None
     error: str | None = None
@@ -116,11 +146,32 @@ class Entry:
         if not (_is_utc(self.occurred_at) and _is_utc(self.recorded_at)):
             object.__setattr__(self, "occurred_at", utc(self.occurred_at, "entry.occurred_at"))
             object.__setattr__(self, "recorded_at", utc(self.recorded_at, "entry.recorded_at"))
+        if self.cost is not None or self.replaces is not None:
+            self._check_money()
+
+    def _check_money(self) -> None:
+        if self.replaces is not None:
+            if self.replaces not in _STANDINGS:
+                raise InvalidValue("entry.replaces", self.replaces, f"one of {', '.join(Standing)}")
+            return
+        if self.estimate is not None:
+            raise InvalidValue("entry.estimate", self.estimate, "no estimate beside an actual cost")
+        if self.quote is not None and not self.quote.is_actual and self.quote.status is not QuoteStatus.OTHER:
+            raise InvalidValue("entry.cost", self.cost, f"no cost, since the quote is {self.quote.status.value!r}")
+
+    @property
+    def standing(self) -> Standing | None:
+        """How well its cost is known; None where nothing was bought."""
+        quote = self.quote
+        if self.replaces is not None and quote is not None and quote.status is not QuoteStatus.OTHER:
+            return standing_of(quote)  # its own money is a difference, which may be nothing
         if self.cost is not None:
-            if self.estimate is not None:
-                raise InvalidValue("entry.estimate", self.estimate, "no estimate beside an actual cost")
-            if self.quote is not None and not self.quote.is_actual and self.quote.status is not QuoteStatus.OTHER:
-                raise InvalidValue("entry.cost", self.cost, f"no cost, since the quote is {self.quote.status.value!r}")
+            return Standing.CALCULATED if quote is not None and quote.status is QuoteStatus.EXACT else Standing.SETTLED
+        if self.estimate is not None:
+            return Standing.PENDING
+        if quote is None:
+            return None
+        return Standing.PENDING if quote.status is QuoteStatus.PENDING else Standing.UNPRICED
 
     @property
     def cost_status(self) -> str | None:
@@ -131,6 +182,13 @@ class Entry:
     def reason(self) -> str | None:
         """Why there is no cost."""
         return None if self.quote is None else self.quote.reason
+
+
+def standing_of(quote: Quote) -> Standing:
+    """How well a cost is known of which the quote is the last word."""
+    if quote.is_actual:
+        return Standing.CALCULATED if quote.status is QuoteStatus.EXACT else Standing.SETTLED
+    return Standing.PENDING if quote.amount is not None or quote.status is QuoteStatus.PENDING else Standing.UNPRICED
 
 
 def encode_entry(entry: Entry) -> dict[str, Any]:
@@ -151,6 +209,9 @@ def encode_entry(entry: Entry) -> dict[str, Any]:
         "cost": None if entry.cost is None else amount_text(entry.cost.amount),
         "estimate": None if entry.estimate is None else amount_text(entry.estimate.amount),
         "currency": None if money is None else money.currency,
+        "estimate_currency": None if entry.estimate is None else entry.estimate.currency,
+        "standing": entry.standing and entry.standing.value,
+        "replaces": entry.replaces,
         "context": entry.context.to_dict(),
         "usage": entry.usage and entry.usage.to_dict(),
         "quote": entry.quote and entry.quote.to_dict(),
@@ -169,6 +230,7 @@ def decode_entry(record: Mapping[str, Any], *, basis: PriceBasis | None = None) 
     Raises InvalidValue, or KeyError for a record that is no entry at all.
     """
     currency = record["currency"]
+    estimate_currency = record.get("estimate_currency") or currency
     return Entry(
         entry_id=record["entry_id"],
         message_uuid=record["message_uuid"],
@@ -184,7 +246,8 @@ def decode_entry(record: Mapping[str, Any], *, basis: PriceBasis | None = None) 
         usage=Usage.from_dict(record["usage"]) if record["usage"] else None,
         quote=Quote.from_dict(record["quote"], basis) if record["quote"] else None,
         cost=_money(record["cost"], currency, "entry.cost"),
-        estimate=_money(record["estimate"], currency, "entry.estimate"),
+        estimate=_money(record["estimate"], estimate_currency, "entry.estimate"),
+        replaces=record.get("replaces"),
         context=Context(**{name: value for name, value in record["context"].items() if name in _CONTEXT_FIELDS}),
         span=_span(record["span"]) if record["span"] else None,
         error=record["error"],

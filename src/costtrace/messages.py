@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from costtrace.context import Context
-from costtrace.entry import Entry, encode_entry
+from costtrace.entry import Entry, Standing, encode_entry
 from costtrace.errors import InvalidValue
 from costtrace.money import EXACT, ZERO, Money, amount_text
-from costtrace.quote import QuoteStatus
+from costtrace.times import moment_text
 
 
 class Amounts(Mapping[str, Decimal]):
@@ -53,6 +53,12 @@ class Amounts(Mapping[str, Decimal]):
             merged[currency] = EXACT.add(merged.get(currency, ZERO), amount)
         return Amounts(merged)
 
+    def without_zeros(self) -> Amounts:
+        """The currencies of which something is left."""
+        if all(self._by_currency.values()):
+            return self
+        return Amounts({currency: amount for currency, amount in self._by_currency.items() if amount})
+
     def to_dict(self) -> dict[str, str]:
         """Money as text, by currency."""
         return {currency: amount_text(amount) for currency, amount in self._by_currency.items()}
@@ -63,18 +69,22 @@ _NOTHING = Amounts()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Totals:
-    """What a set of entries costs, and how complete that answer is."""
+    """What a set of entries costs, and how complete that answer is.
+
+    An entry that takes the place of another adds its difference to the sums and moves one count from where the other
+    stood. So the counts of a set that holds only the later one of two can be below zero.
+    """
 
     actual: Amounts = _NOTHING
     """Money we know we owe."""
     pending: Amounts = _NOTHING
-    """Money we expect to owe, or the part of it that could be priced; not in `actual`."""
+    """Money we expect to owe, or the part of it that could be priced; not in `actual`, and never a zero."""
     settled: int = 0
     """Entries whose cost the seller itself named, or that cost nothing."""
     calculated: int = 0
     """Entries whose cost follows exactly from usage and price list."""
     estimated: int = 0
-    """Entries that have only an estimate."""
+    """Entries that have only an estimate, or whose seller will name the cost later."""
     unpriced: int = 0
     """Entries that cost something nobody could name; each says why."""
     input_tokens: int = 0
@@ -88,7 +98,12 @@ class Totals:
     @property
     def complete(self) -> bool:
         """Whether `actual` is the whole cost."""
-        return not self.estimated and not self.unpriced
+        return self.estimated <= 0 and self.unpriced <= 0
+
+    @property
+    def known(self) -> Amounts:
+        """`actual`, without the zeros of money that was taken back where no cost is known any more."""
+        return self.actual if self.settled + self.calculated > 0 else self.actual.without_zeros()
 
     @property
     def coverage(self) -> dict[str, int]:
@@ -104,7 +119,7 @@ class Totals:
         """The totals of both sets of entries; the sets must not overlap."""
         return Totals(
             actual=self.actual.plus(other.actual),
-            pending=self.pending.plus(other.pending),
+            pending=self.pending.plus(other.pending).without_zeros(),
             settled=self.settled + other.settled,
             calculated=self.calculated + other.calculated,
             estimated=self.estimated + other.estimated,
@@ -116,7 +131,7 @@ class Totals:
     def to_dict(self) -> dict[str, Any]:
         """The totals as JSON objects, money as text."""
         return {
-            "actual": self.actual.to_dict(),
+            "actual": self.known.to_dict(),
             "pending": self.pending.to_dict(),
             "coverage": self.coverage,
             "complete": self.complete,
@@ -126,19 +141,27 @@ class Totals:
 
 
 def totals_of(entry: Entry) -> Totals:
-    """What one entry adds to a total."""
-    usage, has_cost, has_estimate = entry.usage, entry.cost is not None, entry.estimate is not None
-    calculated = has_cost and entry.cost_status == QuoteStatus.EXACT
+    """What one entry adds to a total; the one that replaces another takes that one's standing away."""
+    usage, stands = entry.usage, entry.standing
+    counts = {} if stands is None else {_COUNTS[stands]: 1}
+    if entry.replaces is not None:
+        name = _COUNTS[entry.replaces]
+        counts[name] = counts.get(name, 0) - 1
     return Totals(
         actual=_amounts(entry.cost),
-        pending=_amounts(entry.estimate),
-        settled=int(has_cost and not calculated),
-        calculated=int(calculated),
-        estimated=int(has_estimate),
-        unpriced=int(entry.quote is not None and not has_cost and not has_estimate),
+        pending=_amounts(entry.estimate).without_zeros(),
         input_tokens=usage.input_tokens if usage else 0,
         output_tokens=usage.output_tokens if usage else 0,
+        **counts,
     )
+
+
+_COUNTS: Final[Mapping[str, str]] = {
+    Standing.SETTLED: "settled",
+    Standing.CALCULATED: "calculated",
+    Standing.PENDING: "estimated",
+    Standing.UNPRICED: "unpriced",
+}
 
 
 def _amounts(money: Money | None) -> Amounts:
@@ -180,6 +203,19 @@ def fold(entries: Iterable[Entry]) -> Message:
         context = context.over(entry.context)
         total = total.plus(totals_of(entry))
     return Message(uuid=uuids.pop(), entries=tuple(by_id.values()), context=context, total=total)
+
+
+def as_of(message: Message, moment: datetime) -> Message:
+    """The message as it was known at that moment: what had been recorded by then.
+
+    Raises InvalidValue naming the moment of the first record where that is later.
+    """
+    known = [entry for entry in message.entries if entry.recorded_at <= moment]
+    if not known:
+        first = moment_text(min(entry.recorded_at for entry in message.entries))
+        expected = f"{first} or later, when the first entry of message {message.uuid!r} was recorded"
+        raise InvalidValue("as of", moment_text(moment), expected)
+    return fold(known)
 
 
 def encode_message(message: Message) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import count
 from typing import Final
 
-from costtrace.entry import Entry
+from costtrace.entry import Entry, Standing
 from costtrace.errors import UnknownMessage
 from costtrace.ledger.protocol import EVERYTHING, LedgerHealth, Selection, check_groups
 from costtrace.messages import Message, Totals, fold, totals_of
@@ -53,6 +53,23 @@ class MemoryLedger:
         """The entries in the order they came."""
         found = [pair for pair in enumerate(self._snapshot(), 1) if pair[0] > after and _selected(pair[1], selection)]
         return iter(found if limit is None else found[:limit])
+
+    def find(self, entry_id: str) -> Entry | None:
+        """The entry of that id, where there is one."""
+        return self._entries.get(entry_id)
+
+    def waiting(self, kinds: Iterable[str]) -> Iterator[Entry]:
+        """The pending entries of those kinds that nothing has replaced."""
+        wanted, found = frozenset(kinds), self._snapshot()
+        replaced = {entry.details.get("corrects") for entry in found if entry.replaces == Standing.PENDING}
+        return (
+            entry
+            for entry in found
+            if entry.kind in wanted
+            and entry.standing is Standing.PENDING
+            and entry.replaces is None
+            and entry.entry_id not in replaced
+        )
 
     def totals(self, by: Sequence[str] = (), selection: Selection = EVERYTHING) -> dict[tuple[str | None, ...], Totals]:
         """The totals of each group."""

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -13,14 +14,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from costtrace.context import Context
-from costtrace.entry import Entry
+from costtrace.entry import Entry, Standing
 from costtrace.errors import InvalidValue, UnknownMessage
 from costtrace.ledger import GROUPS, Ledger, Selection
 from costtrace.messages import Totals, fold, totals_of
 from costtrace.quote import Quote, QuoteStatus
 from tests.factories import MESSAGE, NOW, make_costs, make_entry, make_quote, make_usage
 from tests.ledger.conftest import NewLedger
-from tests.strategies import AMOUNTS, entries
+from tests.strategies import AMOUNTS, MONEY, entries
 
 FRESH_EACH = settings(
     max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
@@ -186,9 +187,28 @@ DAYS = st.sampled_from(
 
 
 @st.composite
+def differences(draw: Callable[[st.SearchStrategy[Any]], Any]) -> dict[str, Any]:
+    """What makes an entry one that takes another's place: signed money, perhaps of two currencies, a quote or none."""
+    quotes = [
+        None,
+        make_quote(),
+        Quote(status=QuoteStatus.PARTIAL, amount=Decimal(1), reason="no rate"),
+        Quote(status=QuoteStatus.PENDING, amount=None),
+        Quote(status=QuoteStatus.UNPRICED, amount=None, reason="no price"),
+    ]
+    return {
+        "replaces": draw(st.sampled_from(Standing)),
+        "quote": draw(st.sampled_from(quotes)),
+        "cost": draw(st.none() | MONEY),
+        "estimate": draw(st.none() | MONEY),
+        "usage": None,
+    }
+
+
+@st.composite
 def billed(draw: Callable[[st.SearchStrategy[Any]], Any]) -> Entry:
     """Entries that share a few users, days, models: with every amount an entry can hold, or none."""
-    kind = draw(st.sampled_from(["settled", "estimate", "exact", "unpriced", "free"]))
+    kind = draw(st.sampled_from(["settled", "estimate", "exact", "unpriced", "free", "replacing"]))
     amount = str(draw(AMOUNTS))
     changes: dict[str, Any] = {
         "number": draw(st.integers(0, 12)),
@@ -204,6 +224,8 @@ def billed(draw: Callable[[st.SearchStrategy[Any]], Any]) -> Entry:
     if kind == "unpriced":
         unpriced = Quote(status=QuoteStatus.UNPRICED, amount=None, reason="no price")
         return make_entry(**changes, quote=unpriced, cost=None)
+    if kind == "replacing":
+        return make_entry(**changes, **draw(differences()))
     if kind == "free":
         return make_costs(**changes)
     currency = draw(st.sampled_from(["USD", "EUR"]))
@@ -325,3 +347,55 @@ class TestClose:
         ledger.spool(make_entry())
         ledger.flush()
         assert ids(ledger) == [make_entry().entry_id]
+
+
+class TestFind:
+    def test_gives_the_entry_of_that_id(self, ledger: Ledger) -> None:
+        ledger.append([make_entry(1)])
+        ledger.spool(make_costs("2", number=2))
+        assert ledger.find(make_entry(1).entry_id) == make_entry(1)
+        assert ledger.find(make_entry(2).entry_id) == make_costs("2", number=2)
+
+    def test_of_an_unknown_id_is_nothing(self, ledger: Ledger) -> None:
+        assert ledger.find("sms/SM1") is None
+
+
+def waiting(number: int, *, kind: str = "sms", **changes: Any) -> Entry:
+    return make_costs(estimate="0.0083", number=number, kind=kind, **changes)
+
+
+def replacing(number: int, corrects: str, replaces: Standing = Standing.PENDING) -> Entry:
+    return make_costs("0.0083", number=number, kind="sms-price", replaces=replaces, details={"corrects": corrects})
+
+
+class TestWaiting:
+    def test_are_the_pending_entries_of_those_kinds(self, ledger: Ledger) -> None:
+        unknown = make_entry(
+            3, kind="sms-send", usage=None, cost=None, quote=Quote(status=QuoteStatus.PENDING, amount=None)
+        )
+        ledger.append([waiting(1), waiting(2, kind="tool"), unknown, make_costs("1", number=4, kind="sms")])
+        ledger.spool(waiting(5))
+        found = list(ledger.waiting(["sms", "sms-send"]))
+        assert sorted(found, key=lambda entry: entry.entry_id) == [waiting(1), unknown, waiting(5)]
+        assert list(ledger.waiting(["sms-price"])) == []
+
+    def test_are_gone_once_another_entry_has_taken_their_place_in_whichever_order_they_came(
+        self, ledger: Ledger
+    ) -> None:
+        first, second = waiting(1), waiting(2)
+        ledger.append([replacing(11, first.entry_id), first, second])
+        assert list(ledger.waiting(["sms"])) == [second]
+        ledger.append([replacing(12, second.entry_id)])
+        assert list(ledger.waiting(["sms"])) == []
+
+    def test_stay_where_something_else_was_replaced(self, ledger: Ledger) -> None:
+        first = waiting(1)
+        ledger.append([first, replacing(2, first.entry_id, Standing.SETTLED), replacing(3, "sms/another")])
+        assert list(ledger.waiting(["sms"])) == [first]
+
+    def test_are_walked_to_the_end_over_many_pages(self, ledger: Ledger) -> None:
+        ledger.append(waiting(number) for number in range(2100))
+        ledger.append(replacing(5000 + number, waiting(number).entry_id) for number in range(0, 2100, 2))
+        assert [entry.entry_id for entry in ledger.waiting(["sms"])] == [
+            waiting(number).entry_id for number in range(1, 2100, 2)
+        ]

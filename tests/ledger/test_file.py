@@ -30,7 +30,8 @@ INSERT INTO price_basis (id, body) VALUES (1, '{"provider":"openai","model":"gpt
 "context_used":{},"context_ignored":{"region":"eu"}}');
 INSERT INTO entries VALUES (
     7, 'llm/run-1/1768901401000000', 'm1', 'llm', 'completed', 1768901401000000, 1768901401005000, 5000,
-    'openai', 'gpt-4o', 'gpt-4o', 'run-1', '0.003125', NULL, 'USD', 3125000000, 'exact', 450, 200,
+    'openai', 'gpt-4o', 'gpt-4o', 'run-1', '0.003125', 'USD', 3125000000, NULL, NULL, NULL,
+    'exact', 'calculated', NULL, 450, 200,
     'u1', 't1', 'web', NULL, NULL, NULL, NULL, NULL, NULL, 1,
     '{"usage":{"buckets":{"input":450,"output":200},"reasoning_tokens":20},\
 "quote":{"lines":[["input",450,"2.5",1000000],["output",200,"10",1000000]]},"tags":{"team":"blue"},\
@@ -38,7 +39,8 @@ INSERT INTO entries VALUES (
 );
 INSERT INTO entries VALUES (
     9, 'sms/SM1', 'm1', 'sms', 'queued', 1768901402000000, 1768901402000000, NULL,
-    'twilio', NULL, NULL, 'SM1', NULL, '0.0079', 'USD', 7900000000, NULL, NULL, NULL,
+    'twilio', NULL, NULL, 'SM1', NULL, 'USD', NULL, '0.0079', 'USD', 7900000000,
+    NULL, 'pending', NULL, NULL, NULL,
     'u1', NULL, 'sms', 'outbound', NULL, NULL, NULL, NULL, NULL, NULL,
     '{}'
 );
@@ -148,9 +150,12 @@ def test_the_file_opens_in_plain_sqlite_and_its_view_reads(sqlite: SqliteLedger)
         "input_tokens": 450,
         "output_tokens": 200,
         "cost": "0.003125",
-        "estimate": None,
         "currency": "USD",
+        "estimate": None,
+        "estimate_currency": None,
         "cost_status": "exact",
+        "standing": "calculated",
+        "replaces": None,
         "user_id": "u1",
         "channel": "web",
         "thread_id": "t1",
@@ -221,7 +226,7 @@ def test_full_durability_flushes_each_entry_to_the_disk_before_it_is_safe(tmp_pa
     order = [
         "sync" if call.startswith(("fsync", "fdatasync")) else "told" if '"sms/a/' in call[:20] else "written"
         for call in calls
-        if call.startswith(("fsync", "fdatasync")) or '"sms/a/' in call[:20] or "CTs1" in call[:20]
+        if call.startswith(("fsync", "fdatasync")) or '"sms/a/' in call[:20] or "CTs2" in call[:20]
     ]
     if full:
         assert order[-36:] == ["written", "sync", "told"] * 12

@@ -29,7 +29,10 @@ GROUPS: Final[Mapping[str, str]] = MappingProxyType(
         "user": "user_id",
     }
 )
-"""The words a report may group by, and the field each stands for."""
+"""The words a report may group by, and the field each stands for.
+
+An entry that takes the place of another stands under its own ``kind`` and ``status``, and moves the counts there.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,10 +94,18 @@ class Ledger(Protocol):
     def message(self, message_uuid: str) -> Message:
         """The message of that uuid; raises UnknownMessage."""
 
+    def find(self, entry_id: str) -> Entry | None:
+        """The entry of that id, where there is one: ``sms/<MessageSid>`` tells which message the SID belongs to."""
+
     def entries(
         self, *, after: int = 0, limit: int | None = None, selection: Selection = EVERYTHING
     ) -> Iterator[tuple[int, Entry]]:
         """The entries whose sequence number is greater than `after`, in the order they were stored."""
+
+    def waiting(self, kinds: Iterable[str]) -> Iterator[Entry]:
+        """The pending entries of those kinds whose place no other has taken: one with ``replaces="pending"`` whose
+        ``details["corrects"]`` names them. What has been replaced costs little to pass over.
+        """
 
     def totals(self, by: Sequence[str] = (), selection: Selection = EVERYTHING) -> dict[tuple[str | None, ...], Totals]:
         """The totals of each group that has entries; `by` are words of `GROUPS`, none of them for one grand total.

@@ -29,10 +29,14 @@ COLUMNS: Final = (
     "requested_model",
     "source_id",
     "cost",
-    "estimate",
     "currency",
-    "pico",
+    "cost_pico",
+    "estimate",
+    "estimate_currency",
+    "estimate_pico",
     "cost_status",
+    "standing",
+    "replaces",
     "input_tokens",
     "output_tokens",
     "user_id",
@@ -50,14 +54,15 @@ COLUMNS: Final = (
 Row = list[str | int | None]
 """The scalar columns in order, then the price basis and the body as JSON texts."""
 
-_CONTEXT: Final = COLUMNS[18:26]
+_FIRST_OF_CONTEXT: Final = COLUMNS.index("user_id")
+_CONTEXT: Final = COLUMNS[_FIRST_OF_CONTEXT : COLUMNS.index("reply_to") + 1]
 
 
 def to_row(entry: Entry) -> Row:
     """The entry as it is stored."""
     usage, quote, context = entry.usage, entry.quote, entry.context
-    money = entry.cost or entry.estimate
-    text = None if money is None else amount_text(money.amount)
+    cost, estimate = entry.cost, entry.estimate
+    money = cost or estimate
     return [
         entry.entry_id,
         entry.message_uuid,
@@ -70,11 +75,15 @@ def to_row(entry: Entry) -> Row:
         entry.model,
         entry.requested_model,
         entry.source_id,
-        None if entry.cost is None else text,
-        None if entry.estimate is None else text,
+        None if cost is None else amount_text(cost.amount),
         None if money is None else money.currency,
-        None if money is None else amount_pico(money.amount),
+        None if cost is None else amount_pico(cost.amount),
+        None if estimate is None else amount_text(estimate.amount),
+        None if estimate is None else estimate.currency,
+        None if estimate is None else amount_pico(estimate.amount),
         None if quote is None else quote.status,
+        entry.standing,
+        entry.replaces,
         None if usage is None else usage.input_tokens,
         None if usage is None else usage.output_tokens,
         context.user_id,
@@ -117,6 +126,9 @@ def _quote_parts(quote: Quote, money: Money | None) -> dict[str, Any]:
     }
     if quote.reason is not None or quote.assumptions:
         parts |= {"reason": quote.reason, "assumptions": quote.assumptions}
+    if quote.low is not None or quote.high is not None or quote.computed is not None:
+        amounts = {"low": quote.low, "high": quote.high, "computed": quote.computed}
+        parts |= {name: amount_text(amount) for name, amount in amounts.items() if amount is not None}
     if (quote.amount, quote.currency) != ((None, "USD") if money is None else (money.amount, money.currency)):
         parts |= {"amount": None if quote.amount is None else amount_text(quote.amount), "currency": quote.currency}
     return parts

@@ -29,10 +29,14 @@ CREATE TABLE entries (
     requested_model TEXT,
     source_id TEXT,
     cost TEXT,                          -- exact decimal: money we know we owe
-    estimate TEXT,                      -- exact decimal: money we expect to owe; never beside a cost
-    currency TEXT,
-    pico INTEGER,                       -- the cost or estimate in 1e-12, where it is exactly that
-    cost_status TEXT,
+    currency TEXT,                      -- of the cost, or else of the estimate
+    cost_pico INTEGER,                  -- the cost in 1e-12, where it is exactly that
+    estimate TEXT,                      -- exact decimal: money we expect to owe, never part of the cost
+    estimate_currency TEXT,
+    estimate_pico INTEGER,
+    cost_status TEXT,                   -- of the quote
+    standing TEXT,                      -- settled, calculated, pending, unpriced; NULL where nothing was bought
+    replaces TEXT,                      -- standing of the entry whose place it takes: the money is the difference
     input_tokens INTEGER,
     output_tokens INTEGER,
     user_id TEXT,
@@ -50,6 +54,7 @@ CREATE TABLE entries (
 CREATE INDEX entries_by_message ON entries (message_uuid);
 CREATE INDEX entries_by_time ON entries (occurred_us);
 CREATE INDEX entries_by_user ON entries (user_id, occurred_us) WHERE user_id IS NOT NULL;
+CREATE INDEX entries_replacing ON entries (occurred_us) WHERE replaces IS NOT NULL;
 CREATE TABLE spool_segments (
     name TEXT PRIMARY KEY,
     ingested INTEGER NOT NULL           -- bytes of the segment that are in `entries`
@@ -68,12 +73,19 @@ CREATE TABLE losses (
 );
 CREATE VIEW costs AS
     SELECT seq, strftime('%Y-%m-%d %H:%M:%f', occurred_us / 1000000.0, 'unixepoch') AS occurred_at, message_uuid, kind,
-           provider, model, input_tokens, output_tokens, cost, estimate, currency, cost_status, user_id, channel,
-           thread_id
+           provider, model, input_tokens, output_tokens, cost, currency, estimate, estimate_currency, cost_status,
+           standing, replaces, user_id, channel, thread_id
     FROM entries;
 """
 
-MIGRATIONS: Final[tuple[str, ...]] = (_FIRST,)
+_WAITING: Final = """
+CREATE INDEX entries_pending ON entries (kind) WHERE standing = 'pending' AND replaces IS NULL;
+CREATE INDEX entries_no_longer_pending ON entries (json_extract(body, '$.details.corrects'))
+    WHERE replaces = 'pending';
+"""
+"""Finds what waits for a price. Other entries are in neither index and pay for none."""
+
+MIGRATIONS: Final[tuple[str, ...]] = (_FIRST, _WAITING)
 """Each brings the layout from its place in this list to the next; ``PRAGMA user_version`` counts them."""
 
 

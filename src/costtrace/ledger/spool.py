@@ -30,7 +30,7 @@ from costtrace.errors import InvalidValue, LedgerError, LedgerUnavailable, Ledge
 if sys.platform != "win32":
     import fcntl
 
-MAGIC: Final = b"CTs1"
+MAGIC: Final = b"CTs2"
 """Begins each frame; its last byte is the version of what stands in it, to be raised with the layout of a row."""
 _SEED: Final = zlib.crc32(MAGIC)
 _HEADER: Final = struct.Struct(">4sII")

@@ -30,6 +30,11 @@ _SELECT: Final = (
     f"SELECT seq, {', '.join(f'entries.{column}' for column in COLUMNS)}, price_basis.body, entries.body "  # noqa: S608 - our own column names
     "FROM entries LEFT JOIN price_basis ON price_basis.id = entries.basis "
 )
+_WAITING: Final = (  # as the two partial indices have it; with the affinity of its column left on, the second is no use
+    "WHERE standing = 'pending' AND replaces IS NULL AND kind = ? AND seq > ? AND NOT EXISTS (SELECT 1 FROM entries"
+    " AS later WHERE later.replaces = 'pending'"
+    " AND json_extract(later.body, '$.details.corrects') = +entries.entry_id)"
+)
 _PAGE: Final = 1000
 
 
@@ -97,6 +102,19 @@ class SqliteLedger:
                 return
             after = rows[-1][0]
             left = None if left is None else left - len(rows)
+
+    def find(self, entry_id: str) -> Entry | None:
+        """The entry of that id, where there is one."""
+        rows = self._read(_SELECT + "WHERE entry_id = ?", (entry_id,))
+        return from_row(rows[0][1:]) if rows else None
+
+    def waiting(self, kinds: Iterable[str]) -> Iterator[Entry]:
+        """The pending entries of those kinds that nothing has replaced, page by page."""
+        for kind in kinds:
+            after = 0
+            while rows := self._read(f"{_SELECT}{_WAITING} ORDER BY seq LIMIT ?", (kind, after, _PAGE)):
+                yield from (from_row(row[1:]) for row in rows)
+                after = rows[-1][0]
 
     def totals(self, by: Sequence[str] = (), selection: Selection = EVERYTHING) -> dict[tuple[str | None, ...], Totals]:
         """The totals of each group, summed by SQLite in integers of 1e-12 and so exactly."""
