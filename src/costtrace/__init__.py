@@ -21,9 +21,11 @@ if TYPE_CHECKING:
         LedgerUnavailable,
         LedgerUnusable,
         MissingExtra,
+        PricesUnavailable,
         UnknownMessage,
     )
     from costtrace.langchain import CostCallbackHandler, install, message, uninstall
+    from costtrace.langchain.embeddings import CostEmbeddings
     from costtrace.ledger import Ledger, Selection, SqliteLedger, open_ledger
     from costtrace.messages import Amounts, Message, Totals, fold
     from costtrace.money import Money
@@ -45,9 +47,11 @@ _HOMES = {
         "LedgerUnavailable",
         "LedgerUnusable",
         "MissingExtra",
+        "PricesUnavailable",
         "UnknownMessage",
     ),
     "langchain": ("CostCallbackHandler", "install", "message", "uninstall"),
+    "langchain.embeddings": ("CostEmbeddings",),
     "ledger": ("Ledger", "Selection", "SqliteLedger", "open_ledger"),
     "messages": ("Amounts", "Message", "Totals", "fold"),
     "money": ("Money",),
@@ -64,6 +68,7 @@ __all__ = [
     "ConfigurationError",
     "Context",
     "CostCallbackHandler",
+    "CostEmbeddings",
     "CostTraceError",
     "CurrencyMismatch",
     "Entry",
@@ -80,6 +85,7 @@ __all__ = [
     "MissingExtra",
     "Money",
     "PriceBasis",
+    "PricesUnavailable",
     "Quote",
     "QuoteLine",
     "QuoteStatus",

@@ -7,6 +7,7 @@
     ├── ConfigurationError                 the operator: settings, ledger address, rates file
     │   ├── InvalidRates                   the operator: a row of the rates file, by table and key
     │   └── MissingExtra (ImportError)     the operator: an optional dependency, with the pip line
+    ├── PricesUnavailable                  newer prices cannot be had, or not be written; those in use stay in use
     └── LedgerError                        the store
         ├── LedgerUnavailable              may pass: locked, disk full; the caller keeps its entries and tries again
         └── LedgerUnusable                 will not pass by itself: corrupt, read-only, newer schema
@@ -29,6 +30,8 @@ class InvalidValue(CostTraceError, ValueError):  # noqa: N818 - names what is wr
         """Where the value stood, such as ``usage.input``."""
         self.value = value
         """The refused value itself."""
+        self.expected = expected
+        """What would have been accepted."""
         super().__init__(f"{field}: expected {expected}, got {value!r}")
 
 
@@ -59,6 +62,10 @@ class MissingExtra(ConfigurationError, ImportError):  # noqa: N818 - names what 
         super().__init__(f"{feature} needs the package {package!r}: pip install 'langchain-costtrace[{extra}]'")
         self.package = package
         self.extra = extra
+
+
+class PricesUnavailable(CostTraceError):  # noqa: N818 - names what is wrong
+    """Newer prices could not be fetched, or not be written; nothing was changed."""
 
 
 class LedgerError(CostTraceError):

@@ -20,15 +20,17 @@ from typing import Any, Final
 
 from opentelemetry.trace import Span, TracerProvider
 
-from costtrace.context import Context
-from costtrace.entry import NO_DETAILS, Entry, Kind
-from costtrace.errors import LedgerError
+from costtrace.context import NOTHING, Context, check_text, current_message, new_message_uuid
+from costtrace.entry import NO_DETAILS, Entry, Kind, Standing, Status
+from costtrace.errors import InvalidValue, LedgerError
+from costtrace.jsontext import encode
 from costtrace.ledger import Ledger, LedgerHealth
+from costtrace.money import Money
 from costtrace.pricing import Catalog, QuoteStatus
 from costtrace.quote import Quote, no_quote
-from costtrace.times import from_micros
+from costtrace.times import from_micros, utc
 from costtrace.tracing import Tracing, span_ref
-from costtrace.usage import Usage
+from costtrace.usage import Usage, check_count
 
 _log: Final = logging.getLogger("costtrace")
 _RETRY_S: Final = 1.0
@@ -95,6 +97,7 @@ class Recorder:
     def record_call(
         self,
         *,
+        kind: str = Kind.LLM,
         run_id: str,
         message_uuid: str,
         context: Context,
@@ -107,23 +110,44 @@ class Recorder:
         service_tier: str | None,
         usage: Usage | None,
         refused: bool = False,
+        late: bool = False,
         error: str | None = None,
         span: Span | None = None,
+        price_context: Mapping[str, Any] = NO_DETAILS,
         details: Mapping[str, Any] = NO_DETAILS,
     ) -> Entry:
         """Price a model call, store it, show it. The entry is durable, or buffered, when this returns.
 
-        `start_us` counts microseconds since 1970; `model` and `service_tier` are as served; `refused` says that the
-        provider turned the call down, so that nothing was bought; `span` is ended here.
+        `start_us` counts microseconds since 1970; `model` and `service_tier` are as served; `price_context` is the
+        context that `Catalog.quote` takes, and is kept in the entry so that the call can be priced again; `refused`
+        says that the provider turned the call down, so that nothing was bought; `late` that this takes the place of the
+        entry that said the call was given up; `span` is ended here.
         """
         moment = from_micros(start_us)
-        quote = None if refused else self._quote(provider, model, usage, service_tier, moment)
+        quote = None
+        if not refused:
+            quote = self._quote(
+                provider=provider,
+                model=model,
+                usage=usage,
+                service_tier=service_tier,
+                at=moment,
+                context=price_context,
+            )
+        entry_id = f"{kind}/{run_id}/{start_us}"
+        if late:
+            details = {**details, "late": True, "corrects": entry_id}
+            entry_id = f"{kind}/{run_id}/late/{start_us}"
+        if service_tier:
+            details = {**details, "service_tier": service_tier}
+        if price_context:
+            details = {**details, "price_context": dict(price_context)}
         money = None if quote is None else quote.money
         actual = quote is not None and quote.is_actual
         entry = Entry(
-            entry_id=f"llm/{run_id}/{start_us}",
+            entry_id=entry_id,
             message_uuid=message_uuid,
-            kind=Kind.LLM,
+            kind=kind,
             status=status,
             occurred_at=moment,
             recorded_at=from_micros(self.clock() // 1000),
@@ -136,6 +160,7 @@ class Recorder:
             quote=quote,
             cost=money if actual else None,
             estimate=None if actual else money,
+            replaces=Standing.UNPRICED if late else None,  # a call that was given up has no usage to price
             context=context,
             span=None if span is None else span_ref(span),
             error=error,
@@ -146,6 +171,64 @@ class Recorder:
             self._count_unpriced(entry, quote)
         if span is not None and span.is_recording():  # a late end finds its span ended
             self.tracing.end_call(span, entry)
+        return entry
+
+    def record_cost(
+        self,
+        *,
+        name: str,
+        kind: str = Kind.TOOL,
+        cost: Money | None = None,
+        estimate: Money | None = None,
+        usage: Usage | Mapping[str, int] | None = None,
+        provider: str | None = None,
+        message_uuid: str | None = None,
+        context: Context | None = None,
+        source_id: str | None = None,
+        occurred_at: datetime | None = None,
+        details: Mapping[str, Any] = NO_DETAILS,
+    ) -> Entry:
+        """Record what something beside the model calls cost: a tool, a search API, anything with a price of its own.
+
+            recorder.record_cost(name="tavily-search", cost=Money("0.008"), source_id=response["request_id"])
+
+        Give a `cost` that is known, or an `estimate`, or a `usage` alone (counts by bucket, such as ``{"request": 1}``)
+        that the catalog prices by `provider` and `name`, as your rates file has them. `name` stands where a call has
+        its model. The message is the open one unless `message_uuid` names another. `source_id` is what the seller calls
+        this purchase: recorded again under the same kind and id, by whichever process, it counts once. `occurred_at` is
+        now unless given. `details` must hold no text that a person wrote.
+
+        Raises InvalidValue for what cannot be right, nothing being recorded then; never for a broken store.
+        """
+        _check_purchase(kind, cost, estimate, usage)
+        now = from_micros(self.clock() // 1000)
+        moment = now if occurred_at is None else utc(occurred_at, "occurred_at")
+        uuid, context = _message_of(message_uuid, context)
+        consumed = usage if usage is None or isinstance(usage, Usage) else _counted(usage)
+        quote = None
+        if cost is None and estimate is None:
+            quote = self._quote(provider=provider, model=name, usage=consumed, at=moment)
+            cost, estimate = (quote.money, None) if quote.is_actual else (None, quote.money)
+        entry = Entry(
+            entry_id=f"{kind}/{new_message_uuid() if source_id is None else source_id}",
+            message_uuid=uuid,
+            kind=kind,
+            status=Status.COMPLETED,
+            occurred_at=moment,
+            recorded_at=now,
+            provider=provider,
+            model=check_text(name, "name"),
+            source_id=source_id,
+            usage=consumed,
+            quote=quote,
+            cost=cost,
+            estimate=estimate,
+            context=context,
+            details=details,
+        )
+        self.record(entry)
+        if quote is not None and quote.amount is None:
+            self._count_unpriced(entry, quote)
         return entry
 
     def record(self, entry: Entry) -> None:
@@ -212,12 +295,10 @@ class Recorder:
         self._buffer.clear()
         self._lost = self._unreported = 0
 
-    def _quote(
-        self, provider: str | None, model: str | None, usage: Usage | None, service_tier: str | None, at: datetime
-    ) -> Quote:
+    def _quote(self, **call: Any) -> Quote:
         """The catalog's answer; a catalog that fails must not cost us the entry."""
         try:
-            return self.catalog.quote(provider=provider, model=model, usage=usage, service_tier=service_tier, at=at)
+            return self.catalog.quote(**call)
         except Exception:  # noqa: BLE001 - whatever a price list raises, the usage has to be kept
             self.fault("pricing a call")
             return no_quote(QuoteStatus.UNPRICED, "the price catalog failed on this call; see the log")
@@ -323,6 +404,39 @@ class Recorder:
                 return
             self._warned.add(pair)
         _log.warning("%s; its calls are recorded without a cost", quote.reason)
+
+
+def _check_purchase(kind: object, cost: object, estimate: object, usage: object) -> None:
+    if not isinstance(kind, str) or not kind.isidentifier():
+        raise InvalidValue("kind", kind, "a word of letters, digits and underscores, such as 'tool'")
+    for field, money in (("cost", cost), ("estimate", estimate)):
+        if money is not None and not isinstance(money, Money):
+            raise InvalidValue(field, money, 'Money, such as Money("0.008")')
+    if cost is not None and estimate is not None:
+        raise InvalidValue("estimate", estimate, "no estimate beside an actual cost")
+    if cost is None and estimate is None and usage is None:
+        raise InvalidValue("cost", None, "a cost, an estimate or a usage that the catalog can price")
+
+
+def _message_of(message_uuid: str | None, context: Context | None) -> tuple[str, Context]:
+    """The message that was named, or the open one; its context where that is known here."""
+    scope = current_message()
+    if message_uuid is None:
+        if scope is None:
+            raise InvalidValue("message_uuid", None, "the uuid of a message, since no costtrace.message is open here")
+        message_uuid = scope.uuid
+    if context is None:
+        context = scope.context if scope is not None and scope.uuid == message_uuid else NOTHING
+    return message_uuid, context
+
+
+def _counted(counts: object) -> Usage:
+    """The usage of those counts, which stand in for a provider's own record."""
+    if not isinstance(counts, Mapping) or not counts or not all(isinstance(bucket, str) for bucket in counts):
+        raise InvalidValue("usage", counts, 'counts by bucket, such as {"request": 1}')
+    for bucket, count in counts.items():
+        check_count(count, f"usage.{bucket}")
+    return Usage(buckets=counts, raw_json=encode(dict(counts)))
 
 
 _live: Final[weakref.WeakSet[Recorder]] = weakref.WeakSet()

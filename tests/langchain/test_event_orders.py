@@ -91,17 +91,17 @@ class Events(RuleBasedStateMachine):
 
     @invariant()
     def no_call_has_two_entries_but_for_a_late_end(self) -> None:
-        found = Counter(entry.source_id or "" for entry in entries(self.ledger))
+        found = Counter((entry.source_id or "", entry.replaces) for entry in entries(self.ledger))
         assert not found or max(found.values()) == 1
-        for source_id in found:
-            if source_id.endswith("/late"):
-                assert found[source_id.removesuffix("/late")] == 1
-                assert self.told[source_id.removesuffix("/late")] >= 1
+        for source_id, replaces in found:
+            if replaces is not None:
+                assert found[source_id, None] == 1
+                assert self.told[source_id] >= 1
 
     @invariant()
     def every_call_below_a_root_is_of_its_message(self) -> None:
         for entry in entries(self.ledger):
-            run_id = UUID((entry.source_id or "").removesuffix("/late"))
+            run_id = UUID(entry.source_id or "")
             assert entry.message_uuid == str(self.roots[run_id])
 
     def teardown(self) -> None:

@@ -198,7 +198,15 @@ def test_an_end_that_comes_after_it_was_given_up_is_recorded_beside_it(
     given_up, late = ledger.message("m1").entries
     assert is_without_answer(given_up, "abandoned")
     assert (late.status, amount(late), late.duration_us) == ("completed", PRICE, 1_000_000)
-    assert late.details["late"] is True
+    assert (late.details["late"], late.details["corrects"]) == (True, given_up.entry_id)
+    assert (late.source_id, late.entry_id) == (given_up.source_id, given_up.entry_id.replace("/1", "/late/1", 1))
+    assert (given_up.standing, late.replaces) == ("unpriced", "unpriced")
+    total = ledger.message("m1").total
+    assert total.complete
+    assert (total.actual.usd, total.coverage) == (
+        PRICE,
+        {"settled": 0, "calculated": 1, "pending": 0, "unpriced": 0},
+    )
 
 
 def test_a_call_that_is_still_under_way_when_its_chain_ends_joins_the_message(
