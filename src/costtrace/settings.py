@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
@@ -17,7 +17,11 @@ VARIABLES: Final[Mapping[str, str]] = MappingProxyType(
     {
         "COSTTRACE_LEDGER": "address of the ledger; sqlite:///costtrace.db unless set",
         "COSTTRACE_RATES": "TOML file of your own rates, which win over list prices; none unless set",
+        "COSTTRACE_PRICES": "file of `costtrace prices update`, used in place of the bundled list; none unless set",
         "COSTTRACE_DURABILITY": "normal (survives a killed process) or full (survives a power loss); normal unless set",
+        "COSTTRACE_PUBLIC_BASE_URL": "address that Twilio calls, such as https://example.com; none unless set",
+        "COSTTRACE_HASH_KEY": "key of the hashes that stand for phone numbers; none unless set, then no hash is kept",
+        "TWILIO_AUTH_TOKEN": "Auth Token; several, separated by commas, while it is rotated; none unless set",
     }
 )
 """The environment variables that costtrace reads, and what each is for."""
@@ -29,7 +33,11 @@ class Settings:
 
     ledger: str = "sqlite:///costtrace.db"
     rates: str | None = None
+    prices: str | None = None
     durability: str = "normal"
+    public_base_url: str | None = None
+    hash_key: str | None = field(default=None, repr=False)
+    twilio_auth_token: str | None = field(default=None, repr=False)
 
     @classmethod
     def from_environment(cls) -> Settings:
@@ -37,7 +45,11 @@ class Settings:
         return cls(
             ledger=os.environ.get("COSTTRACE_LEDGER") or cls.ledger_default(),
             rates=os.environ.get("COSTTRACE_RATES") or None,
+            prices=os.environ.get("COSTTRACE_PRICES") or None,
             durability=os.environ.get("COSTTRACE_DURABILITY") or "normal",
+            public_base_url=os.environ.get("COSTTRACE_PUBLIC_BASE_URL") or None,
+            hash_key=os.environ.get("COSTTRACE_HASH_KEY") or None,
+            twilio_auth_token=os.environ.get("TWILIO_AUTH_TOKEN") or None,
         )
 
     @staticmethod
@@ -45,9 +57,18 @@ class Settings:
         """The embedded ledger: a file in the working directory."""
         return "sqlite:///costtrace.db"
 
+    def twilio_auth_tokens(self) -> tuple[str, ...]:
+        """The Auth Tokens, the current one first; none where the variable is not set."""
+        tokens = (token.strip() for token in (self.twilio_auth_token or "").split(","))
+        return tuple(token for token in tokens if token)
+
+    def catalog(self) -> Catalog:
+        """The price lists as these settings say; raises InvalidRates for a file that cannot be used."""
+        return Catalog.default(self.rates, self.prices)
+
     def recorder(self) -> Recorder:
         """A recorder as these settings say; raises ConfigurationError."""
-        return Recorder(open_ledger(self.ledger, durability=self.durability), catalog=Catalog.default(self.rates))
+        return Recorder(open_ledger(self.ledger, durability=self.durability), catalog=self.catalog())
 
 
 _lock: Final = threading.Lock()

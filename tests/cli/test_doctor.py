@@ -71,7 +71,11 @@ def test_every_setting_is_shown_with_its_value(run: Run, monkeypatch: pytest.Mon
     assert {name: found[name][0]["found"] for name in VARIABLES} == {
         "COSTTRACE_LEDGER": "sqlite:///given.db (from --ledger)",
         "COSTTRACE_RATES": "none",
+        "COSTTRACE_PRICES": "none",
         "COSTTRACE_DURABILITY": "full",
+        "COSTTRACE_PUBLIC_BASE_URL": "none",
+        "COSTTRACE_HASH_KEY": "none",
+        "TWILIO_AUTH_TOKEN": "none",
     }
 
 
@@ -81,7 +85,7 @@ def test_a_password_in_an_address_is_not_shown(run: Run, monkeypatch: pytest.Mon
     done = run("doctor")
 
     assert done.exit_code == 1
-    assert "  COSTTRACE_LEDGER      postgres://***@host/db\n" in done.stdout
+    assert "  COSTTRACE_LEDGER           postgres://***@host/db\n" in done.stdout
     assert "hunter2" not in done.stdout
 
 
@@ -201,12 +205,13 @@ def test_models_without_a_price_are_named_with_their_calls(run: Run, tmp_path: P
         {
             "state": "warn",
             "found": "2 calls of openai own-1: unpriced",
-            "advice": "add a [[rate]] for it to your rates file (COSTTRACE_RATES); earlier calls stay unpriced",
+            "advice": 'add a [[rate]] with provider = "openai" and model = "own-1" to your rates file'
+            " (COSTTRACE_RATES), then `costtrace reprice --since DATE`",
         },
         {
             "state": "warn",
             "found": "1 call of openai gpt-4o: unpriced",
-            "advice": "it has a price by now; these calls stay as they were recorded",
+            "advice": "it has a price by now: `costtrace reprice --since DATE` corrects what was recorded before",
         },
         {
             "state": "warn",
@@ -221,9 +226,12 @@ def test_the_price_table_is_named_with_version_and_hash(run: Run) -> None:
 
     _, found = checked(run)
 
-    latest = table.latest_change(datetime.now(UTC).date())
+    today = datetime.now(UTC).date()
+    latest = table.latest_change(today)
+    assert latest is not None
     assert found["prices"][0]["found"] == (
-        f"genai-prices {table.version}, sha256 {table.data_hash}, knows price changes up to {latest}"
+        f"genai-prices {table.version}, sha256 {table.data_hash}, knows price changes up to {latest},"
+        f" {(today - latest).days} days ago"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +17,7 @@ from costtrace.errors import ConfigurationError, CostTraceError
 from costtrace.ledger import LedgerHealth, Selection, SqliteLedger, open_ledger
 from costtrace.pricing import Catalog
 from costtrace.pricing.genai import GenaiPrices
-from costtrace.pricing.own_rates import OwnRates
+from costtrace.pricing.rate_file import RateFile
 from costtrace.quote import QuoteStatus
 from costtrace.reports import Gap, gaps
 from costtrace.settings import VARIABLES, Settings, unknown_variables
@@ -30,6 +31,9 @@ _LOW_DISK: Final = _GIGABYTE
 _NO_DISK: Final = _GIGABYTE // 10
 _CLOCK_TOLERANCE: Final = timedelta(minutes=2)
 _STALE_PRICES: Final = timedelta(days=90)
+"""Among more than a thousand models some price changes every few weeks; a table that knows of none is old."""
+_STALE_FILE: Final = timedelta(days=30)
+"""Who fetches prices wants new ones."""
 _NAMED: Final = 5
 
 _OTHER_INSTRUMENTATION: Final = re.compile(
@@ -42,9 +46,14 @@ _SECRET: Final = re.compile("KEY|PASSWORD|SECRET|TOKEN")
 _NO_FEATURES: Final = frozenset({"all", "dev"})
 _REQUIREMENT: Final = re.compile(r"([A-Za-z0-9._-]+)(?:\[([\w,-]+)\])?.*extra == [\"']([\w-]+)[\"']")
 _ADVICE_BY_STATUS: Final = {
-    QuoteStatus.UNPRICED: "add a [[rate]] for it to your rates file (COSTTRACE_RATES); earlier calls stay unpriced",
     QuoteStatus.USAGE_MISSING: "ask the provider for usage, also in streams: ChatOpenAI(stream_usage=True)",
 }
+_NEWER_TABLE: Final = (
+    "`pip install --upgrade genai-prices`, or `costtrace prices update --to FILE` and COSTTRACE_PRICES=FILE;"
+    " then `costtrace reprice --since DATE`"
+)
+_PRICED_NOW: Final = "it has a price by now: `costtrace reprice --since DATE` corrects what was recorded before"
+_NEWER_FILE: Final = "`costtrace prices update`, then `costtrace reprice --since DATE`"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,14 +73,15 @@ def all_checks(settings: Settings, *, given: Mapping[str, str]) -> Iterator[Chec
     `given` names the variables that an option overrules, each with that option.
     """
     yield from _settings(settings, given)
+    catalog = _catalog(settings)
     try:
         ledger = open_ledger(settings.ledger, durability=settings.durability)
     except ConfigurationError as error:
         yield Check(name="ledger", state="fail", found=without_password(str(error)))
     else:
-        yield from _ledger(ledger)
+        yield from _ledger(ledger, catalog)
         yield _disk(ledger.path.absolute().parent)
-    yield _price_table(datetime.now(UTC))
+    yield _price_table(settings.prices, datetime.now(UTC))
     yield _rates_file(settings.rates)
     yield _instrumentation([distribution.name for distribution in metadata.distributions()])
     yield _extras(metadata.requires(DISTRIBUTION) or [])
@@ -95,7 +105,15 @@ def setting_text(variable: str, value: str | None) -> str:
     return "set" if _SECRET.search(variable) else without_password(value)
 
 
-def _ledger(ledger: SqliteLedger) -> Iterator[Check]:
+def _catalog(settings: Settings) -> Catalog:
+    """The price lists that are set; the bundled ones where a file is wrong, which has a check of its own."""
+    try:
+        return settings.catalog()
+    except ConfigurationError:
+        return Catalog.default()
+
+
+def _ledger(ledger: SqliteLedger, catalog: Catalog) -> Iterator[Check]:
     if not ledger.exists:
         found, advice = f"nothing was recorded at {ledger.name!r} yet", "the first recorded call makes the file"
         yield Check(name="ledger", state="warn", found=found, advice=advice)
@@ -106,7 +124,7 @@ def _ledger(ledger: SqliteLedger) -> Iterator[Check]:
         return
     try:
         yield _clock(ledger, datetime.now(UTC))
-        yield from _gaps(gaps(ledger))
+        yield from _gaps(gaps(ledger), catalog)
     except CostTraceError as error:  # it went away while we looked
         yield Check(name="ledger", state="fail", found=str(error))
 
@@ -148,45 +166,64 @@ def _disk(directory: Path) -> Check:
     return Check(name="disk", state="warn" if free >= _NO_DISK else "fail", found=found, advice="free some disk space")
 
 
-def _price_table(now: datetime) -> Check:
-    table = GenaiPrices()
+def _price_table(path: str | None, now: datetime) -> Check:
+    try:
+        table = GenaiPrices() if path is None else GenaiPrices.from_file(path)
+    except ConfigurationError as error:
+        advice = "`costtrace prices update` writes it anew; or unset COSTTRACE_PRICES"
+        return Check(name="prices", state="fail", found=str(error), advice=advice)
     latest = table.latest_change(now.date())
-    found = f"{table.name} {table.version}, sha256 {table.data_hash}, knows price changes up to {latest}"
-    if latest is None or now.date() - latest > _STALE_PRICES:
-        return Check(name="prices", state="warn", found=found, advice="pip install --upgrade genai-prices")
-    return Check(name="prices", state="ok", found=found)
+    age = "" if latest is None else f", {_days(now.date() - latest)} ago"
+    found = f"{table.name} {table.version}, sha256 {table.data_hash}, knows price changes up to {latest}{age}"
+    stale = latest is None or now.date() - latest > _STALE_PRICES
+    if path is not None:
+        stale = stale or _unchanged_for(Path(path), now) > _STALE_FILE
+    advice = _NEWER_TABLE if path is None else _NEWER_FILE
+    return Check(name="prices", state="warn" if stale else "ok", found=found, advice=advice if stale else None)
+
+
+def _unchanged_for(file: Path, now: datetime) -> timedelta:
+    return now - datetime.fromtimestamp(file.stat().st_mtime, UTC)
+
+
+def _days(span: timedelta) -> str:
+    return f"{span.days} day{'s' if span.days != 1 else ''}"
 
 
 def _rates_file(path: str | None) -> Check:
     if path is None:
         return Check(name="own rates", state="ok", found="none: list prices only")
     try:
-        rates = OwnRates(path)
+        rates = RateFile.own(path)
     except ConfigurationError as error:
         advice = "mend the file, or unset COSTTRACE_RATES"
         return Check(name="own rates", state="fail", found=str(error), advice=advice)
     return Check(name="own rates", state="ok", found=f"{path!r} is valid, sha256 {rates.data_hash}")
 
 
-def _gaps(found: Sequence[Gap]) -> Iterator[Check]:
+def _gaps(found: Sequence[Gap], catalog: Catalog) -> Iterator[Check]:
     if not found:
         yield Check(name="unpriced", state="ok", found="every call has its cost")
     for gap in found:
-        yield _gap(gap)
+        yield _gap(gap, catalog)
 
 
-def _gap(gap: Gap) -> Check:
+def _gap(gap: Gap, catalog: Catalog) -> Check:
     calls = f"{gap.calls} call{'s' if gap.calls != 1 else ''}"
     found = f"{calls} of {gap.provider or 'unknown provider'} {gap.model or 'unknown model'}: {gap.status}"
     advice = _ADVICE_BY_STATUS.get(QuoteStatus(gap.status), "`costtrace message` shows the reason with each of them")
-    if gap.status == QuoteStatus.UNPRICED and _is_priced_now(gap):
-        advice = "it has a price by now; these calls stay as they were recorded"
+    if gap.status == QuoteStatus.UNPRICED and gap.provider and gap.model:
+        advice = _PRICED_NOW if _is_priced_now(gap, catalog) else _rate_wanted(gap.provider, gap.model)
     return Check(name="unpriced", state="warn", found=found, advice=advice)
 
 
-def _is_priced_now(gap: Gap) -> bool:
+def _rate_wanted(provider: str, model: str) -> str:
+    row = f"[[rate]] with provider = {json.dumps(provider)} and model = {json.dumps(model)}"
+    return f"add a {row} to your rates file (COSTTRACE_RATES), then `costtrace reprice --since DATE`"
+
+
+def _is_priced_now(gap: Gap, catalog: Catalog) -> bool:
     one_token = Usage(buckets={"input": 1, "output": 1})
-    catalog = Catalog.default()
     return catalog.quote(provider=gap.provider, model=gap.model, usage=one_token).amount is not None
 
 

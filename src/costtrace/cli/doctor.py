@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import typer
 
-from costtrace.cli.options import AsJson, LedgerUrl, RatesFile
+from costtrace.cli.options import AsJson, LedgerUrl, PricesFile, RatesFile
 from costtrace.cli.output import show, show_json
 from costtrace.cli.page import Block, Cell, Column, Grid, Note, Title, Tone
 from costtrace.settings import Settings
@@ -20,13 +20,24 @@ _FOUND_SOMETHING: Final = 1
 _TONES: Final[dict[State, Tone]] = {"ok": "good", "warn": "warn", "fail": "bad"}
 
 
-def doctor(*, as_json: AsJson = False, rates: RatesFile = None, ledger: LedgerUrl = None) -> None:
+def doctor(
+    *, as_json: AsJson = False, rates: RatesFile = None, prices: PricesFile = None, ledger: LedgerUrl = None
+) -> None:
     """Check settings, ledger, disk, clock, prices, unpriced models and other instrumentation; 1 if a check fails."""
     from costtrace.cli.checks import all_checks  # noqa: PLC0415 - the price table, which other commands do without
 
     settings = Settings.from_environment()
-    settings = replace(settings, ledger=ledger or settings.ledger, rates=rates or settings.rates)
-    options = {"COSTTRACE_LEDGER": ("--ledger", ledger), "COSTTRACE_RATES": ("--rates", rates)}
+    settings = replace(
+        settings,
+        ledger=ledger or settings.ledger,
+        rates=rates or settings.rates,
+        prices=prices or settings.prices,
+    )
+    options = {
+        "COSTTRACE_LEDGER": ("--ledger", ledger),
+        "COSTTRACE_RATES": ("--rates", rates),
+        "COSTTRACE_PRICES": ("--prices", prices),
+    }
     given = {variable: option for variable, (option, value) in options.items() if value}
     checks = list(all_checks(settings, given=given))
     failed = any(check.state == "fail" for check in checks)

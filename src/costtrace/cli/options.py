@@ -37,6 +37,16 @@ RatesFile = Annotated[
     ),
 ]
 
+PricesFile = Annotated[
+    str | None,
+    typer.Option(
+        "--prices",
+        metavar="FILE",
+        help="File that `costtrace prices update` wrote; COSTTRACE_PRICES unless given.",
+        show_default=False,
+    ),
+]
+
 _SECONDS: Final = {"m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _SPAN: Final = re.compile(r"([1-9][0-9]{0,5})([mhdw])", re.ASCII)
 
