@@ -34,6 +34,22 @@ def by_user(number: int, user: str | None, amount: str, currency: str = "USD") -
     return make_costs(amount, number=number, currency=currency, context=Context(user_id=user))
 
 
+def test_a_turn_as_of_a_moment_is_what_both_messages_were_known_to_be(ledger: Ledger) -> None:
+    question = make_entry(1, message_uuid=QUESTION)
+    reply = make_entry(2, context=Context(reply_to=QUESTION))
+    late = make_entry(3, message_uuid=QUESTION, recorded_at=NOW + timedelta(days=1))
+    ledger.append([question, reply, late])
+
+    found = turn(ledger, MESSAGE, at=NOW + timedelta(hours=1))
+
+    assert found.reply_to is not None
+    assert found.reply_to.entries == (question,)
+    assert found.total.calculated == 2
+    assert turn(ledger, MESSAGE, at=reply.recorded_at).reply_to is not None
+    with pytest.raises(InvalidValue, match="as of: expected 2026-01-20T09:30:02"):
+        turn(ledger, MESSAGE, at=NOW)
+
+
 def test_groups_are_sorted_by_what_they_actually_cost(ledger: Ledger) -> None:
     ledger.append(
         [
@@ -169,6 +185,25 @@ def test_the_newest_entries_are_found_across_missing_numbers(ledger: Ledger) -> 
 
 def test_an_empty_ledger_has_no_newest_entries(ledger: Ledger) -> None:
     assert newest(ledger, 3) == []
+
+
+def test_a_gap_that_a_later_entry_closed_is_none(ledger: Ledger) -> None:
+    missing = no_quote(QuoteStatus.USAGE_MISSING, "no usage was reported for this call")
+    ledger.append(
+        [
+            unpriced(1),
+            unpriced(2),
+            make_entry(3, model="own-1", quote=missing, cost=None),
+            make_entry(4, model="own-1", kind="correction", usage=None, replaces="unpriced"),
+        ]
+    )
+
+    assert gaps(ledger) == [
+        Gap(provider="openai", model="own-1", status="unpriced", calls=1),
+        Gap(provider="openai", model="own-1", status="usage_missing", calls=1),
+    ]
+    ledger.append(make_entry(n, model="own-1", kind="correction", usage=None, replaces="unpriced") for n in (5, 6))
+    assert gaps(ledger) == []
 
 
 def test_gaps_name_what_has_no_exact_cost_most_calls_first(ledger: Ledger) -> None:

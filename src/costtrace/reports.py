@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from costtrace.entry import Entry
-from costtrace.errors import UnknownMessage
+from costtrace.errors import InvalidValue, UnknownMessage
 from costtrace.ledger.protocol import EVERYTHING, Ledger, Selection
-from costtrace.messages import Message, Totals, encode_message
+from costtrace.messages import Message, Totals, as_of, encode_message
+from costtrace.quote import QuoteStatus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +62,7 @@ def report(ledger: Ledger, by: Sequence[str] = (), selection: Selection = EVERYT
 
 def _dearest_first(group: tuple[tuple[str | None, ...], Totals]) -> tuple[Any, ...]:
     key, total = group
-    return -total.actual.usd, [(word is None, word or "") for word in key]
+    return -total.known.usd, [(word is None, word or "") for word in key]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,16 +80,23 @@ class Turn:
         return {"reply_to": self.reply_to and encode_message(self.reply_to), "total": self.total.to_dict()}
 
 
-def turn(ledger: Ledger, message_uuid: str) -> Turn:
-    """The message of that uuid with what it replied to; raises UnknownMessage if there is no such message."""
-    message = ledger.message(message_uuid)
+def turn(ledger: Ledger, message_uuid: str, *, at: datetime | None = None) -> Turn:
+    """The message of that uuid with what it replied to, as known at that moment; now unless given.
+
+    Raises UnknownMessage if there is no such message, InvalidValue if there was none at that moment.
+    """
+    message = _known(ledger.message(message_uuid), at)
     answered = message.context.reply_to
     try:
-        reply_to = ledger.message(answered) if answered is not None and answered != message_uuid else None
-    except UnknownMessage:
+        reply_to = _known(ledger.message(answered), at) if answered is not None and answered != message_uuid else None
+    except (UnknownMessage, InvalidValue):
         reply_to = None
     total = message.total if reply_to is None else message.total.plus(reply_to.total)
     return Turn(message=message, reply_to=reply_to, total=total)
+
+
+def _known(message: Message, at: datetime | None) -> Message:
+    return message if at is None else as_of(message, at)
 
 
 def newest(ledger: Ledger, count: int) -> list[tuple[int, Entry]]:
@@ -114,9 +123,28 @@ class Gap:
 
 def gaps(ledger: Ledger, selection: Selection = EVERYTHING) -> list[Gap]:
     """Where totals are incomplete, most calls first."""
+    by_model: dict[tuple[str | None, str | None], dict[str, Totals]] = {}
+    for (provider, model, status), total in ledger.totals(("provider", "model", "status"), selection).items():
+        by_model.setdefault((provider, model), {})[status or ""] = total
     found = [
-        Gap(provider=provider, model=model, status=status, calls=total.unpriced + total.estimated)
-        for (provider, model, status), total in ledger.totals(("provider", "model", "status"), selection).items()
-        if status is not None and not total.complete
+        Gap(provider=provider, model=model, status=status, calls=calls)
+        for (provider, model), by_status in by_model.items()
+        for status, calls in _open_calls(by_status)
     ]
     return sorted(found, key=lambda gap: (-gap.calls, gap.provider or "", gap.model or "", gap.status))
+
+
+def _open_calls(by_status: Mapping[str, Totals]) -> Iterator[tuple[str, int]]:
+    """The calls of one model without an exact cost, by the status of their quotes.
+
+    A later entry that took such a call's place stands under its own status, where it counts below zero; it is set off
+    against the calls of the same standing, the unpriced first.
+    """
+    for standing in ("unpriced", "estimated"):
+        counts = {status: getattr(total, standing) for status, total in by_status.items()}
+        mended = -sum(count for count in counts.values() if count < 0)
+        for status in sorted(counts, key=lambda status: (status != QuoteStatus.UNPRICED, status)):
+            left = max(counts[status] - mended, 0)
+            mended = max(mended - max(counts[status], 0), 0)
+            if left and status:
+                yield status, left

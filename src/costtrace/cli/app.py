@@ -17,7 +17,10 @@ from costtrace.cli.message import message
 from costtrace.cli.options import EXIT_CODES
 from costtrace.cli.page import shown, without_password
 from costtrace.cli.price import price
+from costtrace.cli.prices import prices_app
 from costtrace.cli.report import report
+from costtrace.cli.reprice import reprice
+from costtrace.cli.serve import serve
 from costtrace.cli.tail import tail
 from costtrace.errors import ConfigurationError, CostTraceError
 
@@ -84,5 +87,6 @@ def _costtrace(
         typer.echo(ctx.get_help())
 
 
-for _command in (demo, message, report, tail, price, doctor):
+for _command in (demo, message, report, tail, price, reprice, serve, doctor):
     app.command(epilog=EXIT_CODES)(_command)
+app.add_typer(prices_app)

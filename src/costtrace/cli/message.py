@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from costtrace.cli.options import AsJson, LedgerUrl, existing_ledger
+from costtrace.cli.options import AsJson, LedgerUrl, existing_ledger, moment
 from costtrace.cli.output import show, show_json
 from costtrace.cli.page import Note
 from costtrace.cli.pages.messages import message_page, turn_page
 from costtrace.messages import encode_message
 from costtrace.reports import turn
+from costtrace.times import moment_text
 
 Html = Annotated[
     Path | None,
@@ -26,17 +28,39 @@ def message(
     with_turn: Annotated[bool, typer.Option("--turn", help="Add the message it replies to, and the total.")] = False,
     as_json: AsJson = False,
     html: Html = None,
+    known_at: Annotated[
+        str | None,
+        typer.Option(
+            "--as-of",
+            metavar="DATE",
+            help="What was known at the end of that day, or at that moment, UTC.",
+            show_default=False,
+        ),
+    ] = None,
     ledger: LedgerUrl = None,
 ) -> None:
     """Show the timeline of one message, what each step cost and how that was worked out, and the total."""
-    found = turn(existing_ledger(ledger), message_uuid)
-    page = turn_page(found) if with_turn else message_page(found.message)
+    at = None if known_at is None else _last_moment(known_at)
+    found = turn(existing_ledger(ledger), message_uuid, at=at)
+    page = turn_page(found, at=at) if with_turn else message_page(found.message, at=at)
     if html is not None:
         from costtrace.cli.html import write_html  # noqa: PLC0415 - rich, only for who wants a page
 
         write_html(html, f"Message {message_uuid}", page)
     if as_json:
         record: dict[str, Any] = encode_message(found.message)
+        if at is not None:
+            record = {"as_of": moment_text(at), **record}
         show_json({**record, "turn": found.to_dict()} if with_turn else record)
     else:
         show(page if html is None else [Note(f"wrote {html}")])
+
+
+def _last_moment(text: str) -> datetime:
+    """The moment a text names; a date counts whole."""
+    named = moment(text, "--as-of")
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return named
+    return named + timedelta(days=1, microseconds=-1)

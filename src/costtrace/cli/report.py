@@ -51,7 +51,7 @@ def report(
 
 def _missing(total: Totals, health: LedgerHealth) -> str | None:
     """Why the total is not the whole cost, if it is not."""
-    if total.unpriced:
+    if total.unpriced > 0:
         return f"{total.unpriced} of {total.entries} entries have no price; `costtrace doctor` says which models"
     if health.waiting or health.rejected or health.lost:
         return "entries are waiting, rejected or lost, and not in this report; `costtrace doctor` says more"

@@ -23,16 +23,16 @@ def lined_up(amounts: Sequence[Decimal]) -> list[str]:
 
 def actual_column(totals: Sequence[Totals]) -> tuple[str, list[Cell]]:
     """What each of them is known to cost, lined up below a head that names the currency where there is only one."""
-    if any(total.actual.keys() - {"USD"} for total in totals):
+    if any(total.known.keys() - {"USD"} for total in totals):
         return "actual", [actual_cell(total) for total in totals]
-    lined = iter(lined_up([total.actual.usd for total in totals if total.actual]))
-    return "actual USD", [Cell(next(lined)) if total.actual else actual_cell(total) for total in totals]
+    lined = iter(lined_up([total.known.usd for total in totals if total.known]))
+    return "actual USD", [Cell(next(lined)) if total.known else actual_cell(total) for total in totals]
 
 
 def actual_cell(total: Totals) -> Cell:
     """What is known to be owed; a word where nothing is known."""
-    if total.actual:
-        return Cell(str(total.actual))
+    if total.known:
+        return Cell(str(total.known))
     if total.unpriced:
         return Cell("unpriced", "bad")
     return Cell("pending", "warn") if total.estimated else NOTHING_BOUGHT
@@ -40,7 +40,9 @@ def actual_cell(total: Totals) -> Cell:
 
 def pending_cell(total: Totals) -> Cell:
     """What is expected on top."""
-    return Cell(str(total.pending), "warn") if total.estimated else NOTHING
+    if not total.estimated and not total.pending:
+        return NOTHING
+    return Cell(str(total.pending) if total.pending else "not known yet", "warn")
 
 
 def coverage_cell(total: Totals) -> Cell:

@@ -36,8 +36,8 @@ def csv_rows(report: Report) -> Iterator[list[str]]:
     yield [*report.by, "currency", "actual", "pending", *_counts(Totals())]
     for row in report.rows:
         counts = [str(count) for count in _counts(row.total).values()]
-        for currency in sorted({*row.total.actual, *row.total.pending}) or [""]:
-            amounts = [_text(row.total.actual.get(currency)), _text(row.total.pending.get(currency))]
+        for currency in sorted({*row.total.known, *row.total.pending}) or [""]:
+            amounts = [_text(row.total.known.get(currency)), _text(row.total.pending.get(currency))]
             yield [*(word or "" for word in row.key), currency, *amounts, *counts]
             counts = [""] * len(counts)
 
@@ -55,7 +55,7 @@ def _measures(totals: Sequence[Totals]) -> list[tuple[Column, list[Cell]]]:
     """The columns beside the groups; one that would say nothing is left out."""
     head, actual = actual_column(totals)
     measures = [(Column(head, right=True, whole=True), actual)]
-    if any(total.estimated for total in totals):
+    if any(total.estimated or total.pending for total in totals):
         measures.append((Column("pending", right=True), [pending_cell(total) for total in totals]))
     return [
         *measures,
