@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench bench-pricing mutation clean
 
 demo: $(VENV)/.demo
 	$(BIN)/costtrace demo
@@ -23,6 +23,13 @@ lint: $(VENV)/.test
 bench: $(VENV)-bench/.installed
 	$(VENV)-bench/bin/python benchmarks/handler_overhead.py $(ARGS)
 
+bench-pricing: $(VENV)-bench/.installed
+	$(VENV)-bench/bin/python benchmarks/pricing.py $(ARGS)
+
+# How many planted faults in the pricing code the tests notice; a sample of 800 takes about half an hour.
+mutation: $(VENV)/.mutation
+	$(BIN)/python tests/mutation/score.py $(ARGS)
+
 clean:
 	rm -rf $(VENV) $(VENV)-bench .cache
 
@@ -35,14 +42,21 @@ $(VENV)/.demo: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(PIP) --editable '.[demo]'
 	@touch $@
 
-# The local model has no wheel for every platform; its tests skip where it is missing.
+# The local model has no wheel for every platform; its tests skip where it is missing. Of litellm only the price table is
+# read, as data.
 $(VENV)/.test: $(VENV)/bin/python pyproject.toml constraints.txt
 	@echo "Installing what the tests need into $(VENV) ..."
 	$(PIP) --editable '.[dev]'
 	-$(PIP) --editable '.[local-llm]'
+	-$(PIP) --no-deps litellm
+	@touch $@
+
+$(VENV)/.mutation: $(VENV)/.test
+	$(PIP) 'mutmut>=3.8,<4'
 	@touch $@
 
 $(VENV)-bench/.installed: pyproject.toml benchmarks/requirements.txt
 	$(PYTHON) -m venv $(VENV)-bench
 	$(VENV)-bench/bin/python -m pip install --quiet --disable-pip-version-check --editable . --requirement benchmarks/requirements.txt
+	-$(VENV)-bench/bin/python -m pip install --quiet --disable-pip-version-check litellm
 	@touch $@
