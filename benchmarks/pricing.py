@@ -28,43 +28,42 @@ BAR_US, BAR_RATIO, BAR_BATCH = 6.0, 20.0, 20_000
 AT = datetime(2026, 11, 2, 12, tzinfo=UTC)
 MODEL = "gpt-5.4"
 
-Priced = Callable[[int, int, int], object]
+Call = Callable[[], object]
+Subject = Callable[[int, int, int], Call]
+"""From uncached, cached and output tokens to the call that prices them."""
 
 
-def costtrace_subject() -> Priced:
+def costtrace_subject() -> Subject:
     catalog = Catalog.default()
-    usages = {}
 
-    def price(plain: int, cached: int, output: int) -> object:
-        key = (plain, cached, output)
-        if key not in usages:
-            details = {"input_token_details": {"cache_read": cached}, "output_token_details": {"reasoning": 64}}
-            counts = {"input_tokens": plain + cached, "output_tokens": output, "total_tokens": plain + cached + output}
-            usages[key] = usage_from_metadata({**counts, **details})
-        return catalog.quote(provider="openai", model=MODEL, usage=usages[key], at=AT)
+    def prepare(plain: int, cached: int, output: int) -> Call:
+        details = {"input_token_details": {"cache_read": cached}, "output_token_details": {"reasoning": 64}}
+        counts = {"input_tokens": plain + cached, "output_tokens": output, "total_tokens": plain + cached + output}
+        usage = usage_from_metadata({**counts, **details})
+        return lambda: catalog.quote(provider="openai", model=MODEL, usage=usage, at=AT)
 
-    return price
+    return prepare
 
 
-def genai_subject() -> Priced:
+def genai_subject() -> Subject:
     import genai_prices  # noqa: PLC0415 - a peer
 
-    def price(plain: int, cached: int, output: int) -> object:
+    def prepare(plain: int, cached: int, output: int) -> Call:
         usage = genai_prices.Usage(input_tokens=plain + cached, cache_read_tokens=cached, output_tokens=output)
-        return genai_prices.calc_price(usage, MODEL, provider_id="openai", genai_request_timestamp=AT).total_price
+        return lambda: genai_prices.calc_price(usage, MODEL, provider_id="openai", genai_request_timestamp=AT)
 
-    return price
+    return prepare
 
 
-def litellm_subject() -> Priced | None:
+def litellm_subject() -> Subject | None:
     os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # or it fetches its prices when it is imported
     try:
         from litellm import cost_per_token  # noqa: PLC0415 - a peer that may be missing
     except ImportError:
         return None
 
-    def price(plain: int, cached: int, output: int) -> object:
-        return cost_per_token(
+    def prepare(plain: int, cached: int, output: int) -> Call:
+        return lambda: cost_per_token(
             model=MODEL,
             custom_llm_provider="openai",
             prompt_tokens=plain + cached,
@@ -72,21 +71,19 @@ def litellm_subject() -> Priced | None:
             cache_read_input_tokens=cached,
         )
 
-    return price
+    return prepare
 
 
-def measure(subjects: dict[str, Priced]) -> dict[str, float]:
+def measure(subjects: dict[str, Subject]) -> dict[str, float]:
     """Median microseconds of one warm call, by subject."""
-    took: dict[str, list[int]] = {name: [] for name in subjects}
     inputs = [(1000 + 7 * n, 13 * n, 50 + n) for n in range(CALLS)]
-    for price in subjects.values():
-        for usage in inputs:
-            price(*usage)
+    calls = {name: [prepare(*usage) for usage in inputs] for name, prepare in subjects.items()}
+    took: dict[str, list[int]] = {name: [] for name in subjects}
     for _ in range(TURNS):
-        for name, price in subjects.items():
-            for usage in inputs:
+        for name, priced in calls.items():
+            for call in priced:
                 start = time.perf_counter_ns()
-                price(*usage)
+                call()
                 took[name].append(time.perf_counter_ns() - start)
     return {name: statistics.median(times) / 1000 for name, times in took.items()}
 

@@ -41,8 +41,8 @@ def make_quote() -> Quote:
         status=QuoteStatus.EXACT,
         amount=Decimal("0.003125"),
         lines=(
-            QuoteLine("input", 450, Decimal("2.5"), 1_000_000, Decimal("0.001125")),
-            QuoteLine("output", 200, Decimal(10), 1_000_000, Decimal("0.002")),
+            QuoteLine("input", 450, Decimal("2.5"), 1_000_000),
+            QuoteLine("output", 200, Decimal(10), 1_000_000),
         ),
         basis=make_basis(),
     )

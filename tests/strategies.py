@@ -86,7 +86,7 @@ BASES = st.builds(
 def _lines(draw: Callable[[st.SearchStrategy[Any]], Any]) -> QuoteLine:
     quantity, per = draw(COUNTS), draw(st.sampled_from([1, 1_000, 1_000_000]))
     rate = draw(st.integers(0, 10**9)) * Decimal("0.000001")
-    return QuoteLine(draw(st.sampled_from(sorted(DIRECTIONS))), quantity, rate, per, quantity * rate / per)
+    return QuoteLine(draw(st.sampled_from(sorted(DIRECTIONS))), quantity, rate, per)
 
 
 @st.composite

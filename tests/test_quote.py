@@ -19,7 +19,6 @@ from costtrace.quote import (
     QuoteLine,
     QuoteStatus,
     no_quote,
-    subtotal,
     unit_price,
 )
 from tests.factories import make_basis, make_quote
@@ -66,13 +65,13 @@ def test_the_amount_travels_with_its_currency() -> None:
 
 
 def test_a_line_shows_its_arithmetic() -> None:
-    line = QuoteLine("input", 450, Decimal("2.50"), 1_000_000, Decimal("0.001125"))
+    line = QuoteLine("input", 450, Decimal("2.50"), 1_000_000)
     assert str(line) == "450 input x 2.5 / 1000000 = 0.001125"
 
 
 @given(st.integers(0, 2**53), st.decimals(0, 10_000, places=6), st.sampled_from([1, 1_000, 1_000_000]))
 def test_a_subtotal_is_quantity_times_rate_by_exact_division(quantity: int, rate: Decimal, per: int) -> None:
-    assert subtotal(quantity, rate, per) * per == rate * quantity
+    assert QuoteLine("input", quantity, rate, per).subtotal * per == rate * quantity
     assert unit_price(rate, per) * per == rate
 
 

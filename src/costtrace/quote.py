@@ -154,11 +154,6 @@ def unit_price(price: Decimal, per: int) -> Decimal:
     return price.scaleb(_SHIFTS[per], EXACT)
 
 
-def subtotal(quantity: int, rate: Decimal, per: int) -> Decimal:
-    """What a quantity costs, exactly."""
-    return EXACT.multiply(unit_price(rate, per), quantity)
-
-
 class QuoteLine(NamedTuple):
     """One line of the working: quantity x rate / per = subtotal, exactly."""
 
@@ -169,7 +164,11 @@ class QuoteLine(NamedTuple):
     """Price of `per` units, in the quote's currency."""
     per: int
     """Units that `rate` buys: 1,000,000 for token prices."""
-    subtotal: Decimal
+
+    @property
+    def subtotal(self) -> Decimal:
+        """What the quantity costs, exactly."""
+        return EXACT.multiply(unit_price(self.rate, self.per), self.quantity)
 
     def __str__(self) -> str:
         return f"{self.quantity} {self.bucket} x {amount_text(self.rate)} / {self.per} = {amount_text(self.subtotal)}"
@@ -263,7 +262,6 @@ class Quote:
                     line["quantity"],
                     parse_amount(line["rate"], "line.rate"),
                     line["per"],
-                    parse_amount(line["subtotal"], "line.subtotal"),
                 )
                 for line in record["lines"]
             ),

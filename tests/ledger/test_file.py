@@ -69,8 +69,8 @@ FIRST_LAYOUT_ENTRIES = (
             status=QuoteStatus.EXACT,
             amount=Decimal("0.003125"),
             lines=(
-                QuoteLine("input", 450, Decimal("2.5"), 1_000_000, Decimal("0.001125")),
-                QuoteLine("output", 200, Decimal(10), 1_000_000, Decimal("0.002")),
+                QuoteLine("input", 450, Decimal("2.5"), 1_000_000),
+                QuoteLine("output", 200, Decimal(10), 1_000_000),
             ),
             basis=PriceBasis(
                 provider="openai",

@@ -6,14 +6,13 @@ A row is made in the host application's callback, so the JSON is put together fr
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Final
 
 from costtrace.entry import Entry, decode_entry
 from costtrace.jsontext import decode, encode
 from costtrace.money import Money, amount_pico, amount_text
-from costtrace.quote import PriceBasis, Quote, subtotal
+from costtrace.quote import PriceBasis, Quote
 from costtrace.times import from_micros, moment_text, to_micros
 
 COLUMNS: Final = (
@@ -120,9 +119,9 @@ def _body(entry: Entry) -> str:
 
 
 def _quote_parts(quote: Quote, money: Money | None) -> dict[str, Any]:
-    """What the columns do not hold already; a subtotal is quantity x rate / per, and made again when it is read."""
+    """What the columns do not hold already."""
     parts: dict[str, Any] = {
-        "lines": [(bucket, quantity, amount_text(rate), per) for bucket, quantity, rate, per, _ in quote.lines]
+        "lines": [(bucket, quantity, amount_text(rate), per) for bucket, quantity, rate, per in quote.lines]
     }
     if quote.reason is not None or quote.assumptions:
         parts |= {"reason": quote.reason, "assumptions": quote.assumptions}
@@ -173,7 +172,6 @@ def _quote(scalars: Mapping[str, Any], quote: Mapping[str, Any]) -> dict[str, An
                 "quantity": quantity,
                 "rate": rate,
                 "per": per,
-                "subtotal": amount_text(subtotal(quantity, Decimal(rate), per)),
             }
             for bucket, quantity, rate, per in quote["lines"]
         ],

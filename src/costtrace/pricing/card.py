@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from math import inf
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
@@ -35,7 +35,8 @@ _MISSING_BY_FLAG: Final = {
 
 
 class _UnitRate(NamedTuple):
-    unit_price: Decimal
+    units: int
+    """What one unit costs, in the band's smallest part of the currency."""
     price: Decimal
     per: int
     once: bool
@@ -46,11 +47,13 @@ class _UnitRate(NamedTuple):
 class _CardBand(NamedTuple):
     above: int
     rates: dict[str, _UnitRate]
+    exponent: int
+    """Of that smallest part: a power of ten."""
     request: _UnitRate | None
     basis: PriceBasis
 
 
-_multiply, _add = EXACT.multiply, EXACT.add
+_multiply, _add, _scaled = EXACT.multiply, EXACT.add, EXACT.scaleb
 _new_line: Final = tuple.__new__  # half the time of QuoteLine(...)
 
 
@@ -63,17 +66,18 @@ class RateCard:
     assumptions: tuple[str, ...]
     missing: tuple[str, ...]
     by_the_minute: bool
-    one_band: bool
+    threshold: int | float
+    """Input tokens up to which the first band holds."""
     plain: bool
     """Whether nothing but the usage itself can make a quote less than exact."""
 
     def quote(self, usage: Usage) -> Quote:
         """Price the usage: one line per bucket, added up without rounding."""
-        band = self.bands[0] if self.one_band else self._band_for(usage)
-        rates = band.rates
+        band = self.bands[0] if usage.input_tokens <= self.threshold else self._band_for(usage)
+        _, rates, exponent, request, basis = band
         plain = self.plain and not usage.flags
         lines: list[QuoteLine] = []
-        amount = ZERO
+        units = 0
         for bucket, quantity in usage.buckets.items():
             found = rates.get(bucket)
             if found is None:
@@ -82,18 +86,18 @@ class RateCard:
             unit, price, per, once, sure, _ = found
             if once:
                 quantity = 1  # noqa: PLW2901 - this is what is billed
-            subtotal = _multiply(unit, quantity)
-            amount = _add(amount, subtotal)
-            lines.append(_new_line(QuoteLine, (bucket, quantity, price, per, subtotal)))
+            units += unit * quantity
+            lines.append(_new_line(QuoteLine, (bucket, quantity, price, per)))
             if not sure:
                 plain = False
-        if band.request is not None and REQUEST not in usage.buckets:
-            unit, price, per, _, sure, _ = band.request
-            amount = _add(amount, unit)
-            lines.append(QuoteLine(REQUEST, 1, price, per, unit))
+        if request is not None and REQUEST not in usage.buckets:
+            unit, price, per, _, sure, _ = request
+            units += unit
+            lines.append(QuoteLine(REQUEST, 1, price, per))
             plain = plain and sure
+        amount = _scaled(units, exponent)
         if plain:
-            return exact_quote(amount, self.currency, tuple(lines), band.basis)
+            return exact_quote(amount, self.currency, tuple(lines), basis)
         return self._qualified(usage, band, amount, lines)
 
     def _band_for(self, usage: Usage) -> _CardBand:
@@ -143,10 +147,10 @@ class RateCard:
             low = _add(low, _difference(line, rate.low, rate))
             high = _add(high, _difference(line, rate.high, rate))
         if FLAG_DETAILS_LOST in usage.flags:
-            less, more = _if_not_plain(usage, band.rates)
+            less, more = _if_not_plain(usage, band)
             low, high = _add(low, less), _add(high, more)
         if FLAG_OVERLAP in usage.flags:
-            moved = _if_cached_audio(usage, band.rates)
+            moved = _if_cached_audio(usage, band)
             if moved is None:
                 return None, None
             low, high = _add(low, min(moved, ZERO)), _add(high, max(moved, ZERO))
@@ -157,23 +161,23 @@ def _difference(line: QuoteLine, price: Decimal, rate: Rate) -> Decimal:
     return _multiply(unit_price(EXACT.subtract(price, rate.price), rate.per), line.quantity)
 
 
-def _if_not_plain(usage: Usage, rates: Mapping[str, _UnitRate]) -> tuple[Decimal, Decimal]:
+def _if_not_plain(usage: Usage, band: _CardBand) -> tuple[Decimal, Decimal]:
     """What it would add to the amount if all plain input had been cached, or spoken: the least and the most."""
-    names = [name for name in ("input", "cache_read", "input_audio") if name in rates]
-    changes = [EXACT.subtract(rates[name].unit_price, rates["input"].unit_price) for name in names]
-    tokens = usage.buckets.get("input", 0)
-    return _multiply(min(changes, default=ZERO), tokens), _multiply(max(changes, default=ZERO), tokens)
+    rates = band.rates
+    prices = [rates[name].units for name in ("input", "cache_read", "input_audio") if name in rates]
+    plain, tokens = rates["input"].units if "input" in rates else 0, usage.buckets.get("input", 0)
+    changes = [(price - plain) * tokens for price in prices]
+    return _scaled(min(changes, default=0), band.exponent), _scaled(max(changes, default=0), band.exponent)
 
 
-def _if_cached_audio(usage: Usage, rates: Mapping[str, _UnitRate]) -> Decimal | None:
+def _if_cached_audio(usage: Usage, band: _CardBand) -> Decimal | None:
     """What it would add to the amount if as many audio tokens as possible had been cached ones."""
     names = ("input", "cache_read_audio", "input_audio", "cache_read")
-    if any(name not in rates for name in names):
+    if any(name not in band.rates for name in names):
         return None
-    plain, cached_audio, audio, cached = (rates[name].unit_price for name in names)
+    plain, cached_audio, audio, cached = (band.rates[name].units for name in names)
     most = min(usage.buckets.get("input_audio", 0), usage.buckets.get("cache_read", 0))
-    change = EXACT.subtract(_add(plain, cached_audio), _add(audio, cached))
-    return _multiply(change, most)
+    return _scaled((plain + cached_audio - audio - cached) * most, band.exponent)
 
 
 def compile_card(sheet: RateSheet, route: Route) -> RateCard:
@@ -195,17 +199,30 @@ def compile_card(sheet: RateSheet, route: Route) -> RateCard:
         assumptions=sheet.assumptions,
         missing=missing,
         by_the_minute=sheet.by_the_minute,
-        one_band=len(sheet.bands) == 1,
+        threshold=sheet.bands[1].above if len(sheet.bands) > 1 else inf,
         plain=not missing and not sheet.assumptions,
     )
 
 
 def _compiled(band: Band, basis: PriceBasis) -> _CardBand:
-    rates = {name: _unit_rate(rate) for name, rate in band.rates.items()}
+    prices = {name: unit_price(rate.price, rate.per) for name, rate in band.rates.items()}
+    exponent = min((_exponent(price) for price in prices.values()), default=0)
+    rates = {
+        name: _UnitRate(
+            units=int(_scaled(prices[name], -exponent)),
+            price=rate.price,
+            per=rate.per,
+            once=rate.once,
+            sure=rate.assumption is None,
+            rate=rate,
+        )
+        for name, rate in band.rates.items()
+    }
     threshold = {} if band.above < 0 else {"input_tokens": f"more than {band.above}"}
     return _CardBand(
         above=band.above,
         rates=rates,
+        exponent=exponent,
         request=rates.get(REQUEST),
         basis=replace(
             basis,
@@ -215,7 +232,6 @@ def _compiled(band: Band, basis: PriceBasis) -> _CardBand:
     )
 
 
-def _unit_rate(rate: Rate) -> _UnitRate:
-    return _UnitRate(
-        unit_price(rate.price, rate.per), rate.price, rate.per, once=rate.once, sure=rate.assumption is None, rate=rate
-    )
+def _exponent(price: Decimal) -> int:
+    exponent = price.as_tuple().exponent
+    return min(exponent, 0) if isinstance(exponent, int) else 0
