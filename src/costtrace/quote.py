@@ -70,9 +70,9 @@ class PriceBasis:
     source: str
     """Name of the price list: ``genai-prices`` or the rates file."""
     version: str
-    """Version of the price list."""
+    """Version of the price list, and of the lists that changed its rates."""
     data_hash: str
-    """SHA-256 (first 16 hex digits) of the price data."""
+    """SHA-256 (first 16 hex digits) of the price data, of several lists with a plus in between."""
     url: str | None = None
     """The provider's own price page, where known."""
     effective_from: date | None = None

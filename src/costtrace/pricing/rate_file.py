@@ -148,11 +148,18 @@ class RateFile:
         by_name: dict[tuple[str, int], list[tuple[AdjustRow, str]]] = {}
         for row, name in rows:
             by_name.setdefault((row.scope.name, row.above), []).append((row, name))
+        before = sheet
         for group in by_name.values():
             chosen = best(group, at)
             if chosen is not None:
                 sheet = adjusted(sheet, chosen[0], route, at, self.name)
-        return sheet
+        return sheet if sheet is before else self._signed(sheet)
+
+    def _signed(self, sheet: RateSheet) -> RateSheet:
+        """The sheet, its basis naming this file's version and hash beside those of the list it changed."""
+        version = f"{sheet.basis.version}, {self.name} {self.version if self.version != self.name else ''}".rstrip()
+        data_hash = f"{sheet.basis.data_hash}+{self.data_hash}"
+        return replace(sheet, basis=replace(sheet.basis, version=version, data_hash=data_hash))
 
     def _at_other_times(
         self, rates: list[tuple[RateRow, str]], route: Route, calls: list[Called], at: datetime
