@@ -19,12 +19,13 @@ BACKLOG = 4096
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One received request. Header names are in lower case; `path` carries no query."""
+    """One received request. Header names are in lower case; `query` stands apart from the path, still encoded."""
 
     method: str
     path: str
     headers: Mapping[str, str]
     body: bytes
+    query: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +146,8 @@ async def _read(reader: asyncio.StreamReader) -> Request | None:
         body = await _read_chunks(reader)
     else:
         body = await reader.readexactly(int(headers.get("content-length", "0")))
-    return Request(method=words[0], path=words[1].partition("?")[0], headers=headers, body=body)
+    path, _, query = words[1].partition("?")
+    return Request(method=words[0], path=path, headers=headers, body=body, query=query)
 
 
 async def _read_chunks(reader: asyncio.StreamReader) -> bytes:
