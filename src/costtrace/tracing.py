@@ -71,6 +71,14 @@ def span_ref(span: Span) -> SpanRef:
     )
 
 
+def traceparent() -> str | None:
+    """The current span in W3C form, for who continues its trace later; None where there is none."""
+    context = trace.get_current_span().get_span_context()
+    if not context.is_valid:
+        return None
+    return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
+
+
 def _attributes(entry: Entry) -> dict[str, Any]:
     attributes: dict[str, Any] = {"costtrace.cost.status": entry.cost_status or "unknown"}
     if entry.model:

@@ -15,8 +15,11 @@ if TYPE_CHECKING:
     from costtrace.twilio.delivery import Delivery, Report
     from costtrace.twilio.estimates import CarrierFee, Estimate, estimate
     from costtrace.twilio.legs import Leg
+    from costtrace.twilio.price_plan import PricePlan
+    from costtrace.twilio.reconcile import Reconcile, Reconciled
     from costtrace.twilio.segments import Encoding, Forcing, Segmentation, segment
     from costtrace.twilio.sender import SendUnknown, SentMessage, SmsSender
+    from costtrace.twilio.settlement import Settled, Settlement
     from costtrace.twilio.sms_rates import SmsRates
 
 _HOMES = {
@@ -26,8 +29,11 @@ _HOMES = {
     "delivery": ("Delivery", "Report"),
     "estimates": ("CarrierFee", "Estimate", "estimate"),
     "legs": ("Leg",),
+    "price_plan": ("PricePlan",),
+    "reconcile": ("Reconcile", "Reconciled"),
     "segments": ("Encoding", "Forcing", "Segmentation", "segment"),
     "sender": ("SendUnknown", "SentMessage", "SmsSender"),
+    "settlement": ("Settled", "Settlement"),
     "sms_rates": ("SmsRates",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -43,10 +49,15 @@ __all__ = [
     "Leg",
     "NumberHasher",
     "NumberKind",
+    "PricePlan",
+    "Reconcile",
+    "Reconciled",
     "Report",
     "Segmentation",
     "SendUnknown",
     "SentMessage",
+    "Settled",
+    "Settlement",
     "SmsRates",
     "SmsSender",
     "estimate",
