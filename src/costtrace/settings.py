@@ -7,11 +7,17 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from costtrace.errors import ConfigurationError, InvalidValue
 from costtrace.ledger import open_ledger
 from costtrace.pricing import Catalog
 from costtrace.recorder import Recorder
+
+if TYPE_CHECKING:
+    from twilio.rest import Client
+
+    from costtrace.twilio.addresses import NumberHasher
 
 VARIABLES: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -21,6 +27,8 @@ VARIABLES: Final[Mapping[str, str]] = MappingProxyType(
         "COSTTRACE_DURABILITY": "normal (survives a killed process) or full (survives a power loss); normal unless set",
         "COSTTRACE_PUBLIC_BASE_URL": "address that Twilio calls, such as https://example.com; none unless set",
         "COSTTRACE_HASH_KEY": "key of the hashes that stand for phone numbers; none unless set, then no hash is kept",
+        "COSTTRACE_TWILIO_BASE_URL": "address of the Twilio API, such as a stand-in's; Twilio's own unless set",
+        "TWILIO_ACCOUNT_SID": "the Twilio account, AC and 32 digits; none unless set",
         "TWILIO_AUTH_TOKEN": "Auth Token; several, separated by commas, while it is rotated; none unless set",
     }
 )
@@ -37,6 +45,8 @@ class Settings:
     durability: str = "normal"
     public_base_url: str | None = None
     hash_key: str | None = field(default=None, repr=False)
+    twilio_base_url: str | None = None
+    twilio_account_sid: str | None = None
     twilio_auth_token: str | None = field(default=None, repr=False)
 
     @classmethod
@@ -49,6 +59,8 @@ class Settings:
             durability=os.environ.get("COSTTRACE_DURABILITY") or "normal",
             public_base_url=os.environ.get("COSTTRACE_PUBLIC_BASE_URL") or None,
             hash_key=os.environ.get("COSTTRACE_HASH_KEY") or None,
+            twilio_base_url=os.environ.get("COSTTRACE_TWILIO_BASE_URL") or None,
+            twilio_account_sid=os.environ.get("TWILIO_ACCOUNT_SID") or None,
             twilio_auth_token=os.environ.get("TWILIO_AUTH_TOKEN") or None,
         )
 
@@ -61,6 +73,29 @@ class Settings:
         """The Auth Tokens, the current one first; none where the variable is not set."""
         tokens = (token.strip() for token in (self.twilio_auth_token or "").split(","))
         return tuple(token for token in tokens if token)
+
+    def twilio_client(self) -> Client:
+        """A client for the account, with its current Auth Token; raises ConfigurationError naming what is not set."""
+        tokens = self.twilio_auth_tokens()
+        if self.twilio_account_sid is None or not tokens:
+            missing = "TWILIO_ACCOUNT_SID" if self.twilio_account_sid is None else "TWILIO_AUTH_TOKEN"
+            raise ConfigurationError(
+                f"{missing} is not set; it stands in Twilio's console, on the account's first page"
+            )
+        from costtrace.twilio.client import make_client  # noqa: PLC0415 - the SDK, which only this needs
+
+        return make_client(self.twilio_account_sid, tokens[0], base_url=self.twilio_base_url)
+
+    def number_hasher(self) -> NumberHasher | None:
+        """What stands for phone numbers; None where no key is set. Raises ConfigurationError for a key too short."""
+        if self.hash_key is None:
+            return None
+        from costtrace.twilio.addresses import NumberHasher  # noqa: PLC0415 - where no number is met, none is needed
+
+        try:
+            return NumberHasher(self.hash_key.encode())
+        except InvalidValue as error:
+            raise ConfigurationError(f"COSTTRACE_HASH_KEY: expected {error.expected}") from None
 
     def catalog(self) -> Catalog:
         """The price lists as these settings say; raises InvalidRates for a file that cannot be used."""

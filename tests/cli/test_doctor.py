@@ -75,6 +75,8 @@ def test_every_setting_is_shown_with_its_value(run: Run, monkeypatch: pytest.Mon
         "COSTTRACE_DURABILITY": "full",
         "COSTTRACE_PUBLIC_BASE_URL": "none",
         "COSTTRACE_HASH_KEY": "none",
+        "COSTTRACE_TWILIO_BASE_URL": "none",
+        "TWILIO_ACCOUNT_SID": "none",
         "TWILIO_AUTH_TOKEN": "none",
     }
 
