@@ -21,6 +21,7 @@ from costtrace.cli.prices import prices_app
 from costtrace.cli.report import report
 from costtrace.cli.reprice import reprice
 from costtrace.cli.serve import serve
+from costtrace.cli.sms import sms_app
 from costtrace.cli.tail import tail
 from costtrace.errors import ConfigurationError, CostTraceError
 
@@ -90,3 +91,4 @@ def _costtrace(
 for _command in (demo, message, report, tail, price, reprice, serve, doctor):
     app.command(epilog=EXIT_CODES)(_command)
 app.add_typer(prices_app)
+app.add_typer(sms_app)

@@ -42,6 +42,9 @@ _BASE: Final = re.compile(r"(?P<origin>https?://[^/?#@\s]+)(?P<prefix>(?:/[^/?#\
 _DIGESTS: Final[Mapping[str, str]] = {"HMAC_SHA1": "sha1", "HMAC_SHA256": "sha256"}
 _PORTS: Final[Mapping[str, str]] = {"http": ":80", "https": ":443"}
 
+_Secrets = tuple[Mapping[str, hmac.HMAC], ...]
+"""For each secret, its keyed digests by name."""
+
 Fields = Mapping[str, tuple[str, ...]]
 """Every value of a name, in order, blank ones included."""
 
@@ -120,7 +123,7 @@ class Verifier:
         token = retry if _RETRY_TOKEN.fullmatch(retry) else None
         return Verified(fields=fields, query=_query(request), idempotency_token=token)
 
-    def _keys(self, request: WebhookRequest, account: str | None) -> tuple[tuple[bytes, ...], str]:
+    def _keys(self, request: WebhookRequest, account: str | None) -> tuple[_Secrets, str]:
         settings = request.headers.get("x-twilio-webhooks-signature-settings")
         if settings:
             return self._shared_key(settings)
@@ -129,7 +132,7 @@ class Verifier:
             raise Refused(Fault.UNKNOWN_ACCOUNT)
         return secrets, "sha1"
 
-    def _shared_key(self, settings: str) -> tuple[tuple[bytes, ...], str]:
+    def _shared_key(self, settings: str) -> tuple[_Secrets, str]:
         """The secret and the digest named by ``key=<id>,algorithm=<name>``."""
         named = [
             (name.strip(), value.strip()) for name, _, value in (part.partition("=") for part in settings.split(","))
@@ -158,12 +161,13 @@ class Verifier:
         return tuple(origin + prefix for origin in origins)
 
 
-def _any_matches(text: bytes, signature: bytes, secrets: tuple[bytes, ...], digest: str) -> bool:
+def _any_matches(text: bytes, signature: bytes, secrets: _Secrets, digest: str) -> bool:
     """Every secret is tried, so that the time taken says nothing about which of them, if any, fits."""
     matches = False
     for secret in secrets:
-        expected = b2a_base64(hmac.digest(secret, text, digest), newline=False)
-        matches |= hmac.compare_digest(expected, signature)
+        mac = secret[digest].copy()  # hmac.digest would let go of the interpreter, to wait for other threads' turns
+        mac.update(text)
+        matches |= hmac.compare_digest(b2a_base64(mac.digest(), newline=False), signature)
     return matches
 
 
@@ -266,8 +270,8 @@ def _only(values: tuple[str, ...]) -> str | None:
     return values[0] or None if values else None
 
 
-def _secrets(given: str | Iterable[str], what: str, *, required: bool = False) -> tuple[bytes, ...]:
-    """The secrets as keys. What was given is never shown."""
+def _secrets(given: str | Iterable[str], what: str, *, required: bool = False) -> _Secrets:
+    """The secrets as keyed digests. What was given is never shown."""
     secrets = (given,) if isinstance(given, str) else tuple(given)
     if required and not secrets:
         raise InvalidValue(what, "no secret", "at least one secret for each of its names")
@@ -276,7 +280,7 @@ def _secrets(given: str | Iterable[str], what: str, *, required: bool = False) -
             raise InvalidValue(what, type(secret).__name__, "secrets as text")
         if not secret or secret != secret.strip():
             raise InvalidValue(what, "a secret", "secrets that are not empty and have no space around them")
-    return tuple(secret.encode() for secret in secrets)
+    return tuple({name: hmac.new(secret.encode(), digestmod=name) for name in _DIGESTS.values()} for secret in secrets)
 
 
 def _account_sid(sid: str) -> str:

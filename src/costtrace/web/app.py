@@ -1,0 +1,32 @@
+"""The ASGI app of ``costtrace serve``: webhooks, and whether all is well."""
+
+from __future__ import annotations
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from costtrace.errors import LedgerError
+from costtrace.recorder import Recorder
+from costtrace.web.sms import SmsWebhooks
+
+
+def create_app(recorder: Recorder, webhooks: SmsWebhooks) -> Starlette:
+    """``POST /sms/inbound``, ``POST /sms/callback`` and ``GET /healthz``.
+
+    At its end the app waits for the replies under way; the recorder stays open, for whoever opened it.
+    """
+
+    async def healthz(_: Request) -> Response:
+        try:
+            await run_in_threadpool(recorder.ledger.last_seq)
+        except LedgerError:
+            return JSONResponse({"ok": False, "problem": "the ledger cannot be used"}, status_code=503)
+        return JSONResponse({"ok": True})
+
+    routes = [*webhooks.routes(), Route("/healthz", healthz, methods=["GET"])]
+    app = Starlette(routes=routes, lifespan=webhooks.lifespan)
+    app.router.redirect_slashes = False  # a redirect would quote the caller's own address
+    return app
