@@ -13,13 +13,15 @@ from types import MappingProxyType
 from typing import Any, Final
 from uuid import UUID
 
+from costtrace.errors import InvalidValue
+from costtrace.reported import reported_amount
 from costtrace.tool_calls import tool_calls
 from costtrace.usage import (
     FLAG_CACHE_HIT,
     FLAG_DETAILS_LOST,
     FLAG_INCOMPLETE,
     Usage,
-    flagged,
+    tier_of,
     usage_from_metadata,
     usage_from_token_usage,
 )
@@ -30,6 +32,13 @@ _USAGE_PLACES: Final = ("token_usage", "usage", "usage_metadata")
 """Where integrations put the provider's raw record; the last is langchain-google-vertexai's."""
 _COST_FIELDS: Final = ("cost", "cost_details", "cost_in_usd_ticks", "is_byok", "response_cost")
 _PROXY_COST: Final = "x-litellm-response-cost"
+_TRAFFIC: Final = {
+    "ON_DEMAND": "on_demand",
+    "ON_DEMAND_FLEX": "flex",
+    "ON_DEMAND_PRIORITY": "priority",
+    "TRAFFIC_TYPE_UNSPECIFIED": None,
+}
+"""Vertex AI's words for tiers. Another, such as ``PROVISIONED_THROUGHPUT``, stays a word no list has a rate for."""
 _DROPS_CACHE_WHEN_STREAMED: Final = frozenset({"mistral", "mistralai"})
 
 
@@ -78,7 +87,7 @@ def read_response(
         usage=usage,
         provider=served_by,
         model=model,
-        service_tier=_service_tier(response_metadata, llm_output, raw),
+        service_tier=_service_tier(response_metadata, llm_output, raw) or tier_of(usage_metadata),
         context=_context(raw) if raw else _NOTHING,
         reported=_reported(raw, response_metadata, llm_output) if bought else _NOTHING,
     )
@@ -104,18 +113,10 @@ def _usage(
     flags: list[str],
 ) -> Usage | None:
     if reported is None:
-        usage = usage_from_token_usage(raw, provider=provider, tools=tools, flags=flags)
-        return None if usage is None else _believed(usage)
+        return usage_from_token_usage(raw, provider=provider, tools=tools, flags=flags)
     if not raw and provider in _DROPS_CACHE_WHEN_STREAMED:
         flags.append(FLAG_DETAILS_LOST)
-    return _believed(usage_from_metadata(reported, raw, provider=provider, tools=tools, flags=flags))
-
-
-def _believed(usage: Usage) -> Usage:
-    """The usage; one of no tokens at all is incomplete, since no model answers a prompt for nothing."""
-    if usage.input_tokens or usage.output_tokens or usage.problem is not None or FLAG_CACHE_HIT in usage.flags:
-        return usage
-    return flagged(usage, FLAG_INCOMPLETE)
+    return usage_from_metadata(reported, raw, provider=provider, tools=tools, flags=flags)
 
 
 def _holds_hidden_iterations(content: object) -> bool:
@@ -148,6 +149,8 @@ def _service_tier(metadata: Mapping[str, Any], output: Mapping[str, Any], raw: M
         or output.get("service_tier")
         or raw.get("service_tier")
     )
+    if tier is None and isinstance(traffic := raw.get("traffic_type"), str):
+        return _TRAFFIC.get(traffic, traffic.lower())
     return text(tier.get("type") if isinstance(tier, Mapping) else tier)
 
 
@@ -159,7 +162,10 @@ def _context(raw: Mapping[str, Any]) -> Mapping[str, str]:
 
 
 def _reported(raw: Mapping[str, Any], metadata: Mapping[str, Any], output: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The amounts that xAI (ticks), OpenRouter and Perplexity (cost) and a LiteLLM proxy (response cost) say."""
+    """The amounts that xAI (ticks), OpenRouter and Perplexity (cost) and a LiteLLM proxy (response cost) say.
+
+    One that cannot be read is no amount: the call is priced as if nobody had named any.
+    """
     found = {
         field: holder[field]
         for holder in (output, raw, metadata)
@@ -172,4 +178,7 @@ def _reported(raw: Mapping[str, Any], metadata: Mapping[str, Any], output: Mappi
     headers = metadata.get("headers")
     if isinstance(headers, Mapping) and headers.get(_PROXY_COST) is not None:
         found.setdefault("response_cost", headers[_PROXY_COST])
-    return found or _NOTHING
+    try:
+        return found if found and reported_amount(found) is not None else _NOTHING
+    except InvalidValue:
+        return _NOTHING

@@ -34,7 +34,7 @@ _NAMED: Final = {
     "x_thread_fetch": "x_search",
     "x_user_search": "x_search",
 }
-_FREE: Final = frozenset(
+FREE_TOOLS: Final = frozenset(
     {
         "mcp_list_tools",
         "remote_mcp",
@@ -101,7 +101,7 @@ def _count_blocks(blocks: list[Mapping[str, Any]], counts: dict[str, int], flags
 
 def _count_named(block: Mapping[str, Any], failed: set[str], counts: dict[str, int], flags: list[str]) -> None:
     name = block.get("name")
-    if not isinstance(name, str) or name in _FREE:
+    if not isinstance(name, str) or name in FREE_TOOLS:
         return
     if name == _ADVISOR:  # another model's tokens, at that model's rates
         flags.append(FLAG_INCOMPLETE)

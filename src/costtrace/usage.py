@@ -29,6 +29,7 @@ DIRECTIONS: Final[Mapping[str, str]] = MappingProxyType(
         "cache_write": "input",
         "cache_write_5m": "input",
         "cache_write_1h": "input",
+        "cache_write_12h": "input",
         "output": "output",
         "output_audio": "output",
         "output_image": "output",
@@ -52,7 +53,8 @@ FLAG_DETAILS_LOST: Final = "input_details_lost"
 FLAG_CACHE_HIT: Final = "llm_cache_hit"
 """LangChain answered from its own cache: nothing was bought, so nothing stands in the buckets."""
 
-_TIER_PREFIXES: Final = ("", "flex_", "priority_")
+_TIERS: Final = ("flex", "priority")
+_TIER_PREFIXES: Final = ("", *(f"{tier}_" for tier in _TIERS))
 _INPUT_DETAILS: Final = {
     prefix + key: bucket
     for prefix in _TIER_PREFIXES
@@ -70,6 +72,12 @@ _OUTPUT_DETAILS: Final = {
     prefix + key: bucket
     for prefix in _TIER_PREFIXES
     for key, bucket in {"reasoning": "reasoning", "audio": "output_audio", "image": "output_image"}.items()
+}
+_TIER_BY_DETAIL: Final = {
+    name: tier
+    for tier in _TIERS
+    for name in (tier, *_INPUT_DETAILS, *_OUTPUT_DETAILS)
+    if name == tier or name.startswith(f"{tier}_")
 }
 _NO_COUNTS: Final[Mapping[str, int]] = MappingProxyType({})
 _MAX_COUNT: Final = 2**53
@@ -149,6 +157,18 @@ class Usage:
         )
 
 
+def tier_of(usage_metadata: object) -> str | None:
+    """The served tier that langchain-openai wrote into the names of the details (``flex_cache_read``), or None."""
+    if not isinstance(usage_metadata, Mapping):
+        return None
+    for key in ("input_token_details", "output_token_details"):
+        details = usage_metadata.get(key)
+        for name in details if details and isinstance(details, Mapping) else ():
+            if name in _TIER_BY_DETAIL:
+                return _TIER_BY_DETAIL[name]
+    return None
+
+
 def flagged(usage: Usage, flag: str) -> Usage:
     """The usage, with one more thing to know about it."""
     return Usage(
@@ -210,7 +230,7 @@ def usage_from_metadata(
     if usage_metadata.get("total_cost", 1) == 0:
         return Usage(buckets=_NO_COUNTS, raw_json=_raw_text(raw), flags=(FLAG_CACHE_HIT,))
     found = [FLAG_INCOMPLETE, *flags] if incomplete else [*flags]
-    return _understood(usage_metadata, token_usage, raw, provider=provider, tools=tools, flags=found)
+    return _believed(_understood(usage_metadata, token_usage, raw, provider=provider, tools=tools, flags=found))
 
 
 def usage_from_token_usage(
@@ -232,7 +252,14 @@ def usage_from_token_usage(
         return Usage(buckets=_NO_COUNTS, raw_json=_raw_text(raw), problem=str(error))
     if metadata is None:
         return None
-    return _understood(metadata, token_usage, raw, provider=provider, tools=tools, flags=[*flags])
+    return _believed(_understood(metadata, token_usage, raw, provider=provider, tools=tools, flags=[*flags]))
+
+
+def _believed(usage: Usage) -> Usage:
+    """The usage; one of no tokens at all is incomplete, since no model answers a prompt for nothing."""
+    if usage.input_tokens or usage.output_tokens or usage.problem is not None:
+        return usage
+    return flagged(usage, FLAG_INCOMPLETE)
 
 
 def _understood(
@@ -259,23 +286,29 @@ def _understood(
 
 def _split(metadata: Mapping[str, Any], raw_json: str, tools: Mapping[str, int], flags: list[str]) -> Usage:
     total_input, total_output = _count(metadata, "input_tokens"), _count(metadata, "output_tokens")
-    if metadata.get("total_tokens") not in (None, total_input + total_output):
+    output_details = _known_details(metadata.get("output_token_details"), _OUTPUT_DETAILS)
+    reasoning = output_details.pop("reasoning", 0)
+    total = metadata.get("total_tokens")
+    if reasoning and total == total_input + total_output + reasoning:
+        # xAI counts reasoning beside the output, and clients made for OpenAI's protocol leave it there.
+        total_output += reasoning
+    if total not in (None, total_input + total_output):
         flags.append(FLAG_TOTAL_MISMATCH)
 
     details = _known_details(metadata.get("input_token_details"), _INPUT_DETAILS)
     if "cache_write" in details:  # Anthropic's total of writes stands beside its split by TTL
         by_ttl = details.get("cache_write_5m", 0) + details.get("cache_write_1h", 0)
+        if by_ttl > details["cache_write"]:
+            flags.append(FLAG_INCONSISTENT)
         details["cache_write"] = max(details["cache_write"] - by_ttl, 0)
     if "input_audio" in details and "cache_read" in details:
         flags.append(FLAG_OVERLAP)
     buckets = _partition("input", total_input, details, flags)
 
-    details = _known_details(metadata.get("output_token_details"), _OUTPUT_DETAILS)
-    reasoning = details.pop("reasoning", 0)
     if reasoning > total_output:
         flags.append(FLAG_INCONSISTENT)
         reasoning = total_output
-    buckets.update(_partition("output", total_output, details, flags))
+    buckets.update(_partition("output", total_output, output_details, flags))
     if tools:
         if not DIRECTIONS.keys().isdisjoint(tools):
             raise InvalidValue("usage.tools", sorted(tools), "buckets that count calls, not tokens")
@@ -331,17 +364,30 @@ def _with_what_was_dropped(
         return _billed_iterations(metadata, iterations, flags)
     if token_usage.get("prompt_audio_seconds"):  # Mistral bills spoken input by its length
         flags.append(FLAG_INCOMPLETE)
-    if metadata.get("input_token_details"):
-        return metadata
+    if details := metadata.get("input_token_details"):
+        return _with_split_of_writes(metadata, details, token_usage)
     cached = _cached_tokens(token_usage)
     return {**metadata, "input_token_details": {"cache_read": cached}} if cached else metadata
 
 
+def _with_split_of_writes(
+    metadata: Mapping[str, Any], details: object, token_usage: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """LangChain's record, with Anthropic's split of the cache writes by TTL where only their total came through."""
+    split = token_usage.get("cache_creation")
+    if not isinstance(split, Mapping) or not isinstance(details, Mapping) or not details.get("cache_creation"):
+        return metadata
+    by_ttl = {key: split[key] for key in _WRITES_BY_TTL if split.get(key)}
+    if not by_ttl or not details.keys().isdisjoint(_WRITES_BY_TTL):
+        return metadata
+    return {**metadata, "input_token_details": {**details, **by_ttl}}
+
+
 def _cached_tokens(token_usage: Mapping[str, Any]) -> object:
-    """Cached input where an integration reports totals only: Mistral's, and many that speak OpenAI's protocol."""
+    """Cached input where an integration reports totals only: Mistral's, DeepSeek's, many that speak OpenAI's."""
     details = token_usage.get("prompt_tokens_details") or token_usage.get("prompt_token_details")
     cached = details.get("cached_tokens") if isinstance(details, Mapping) else None
-    return cached or token_usage.get("num_cached_tokens")
+    return cached or token_usage.get("num_cached_tokens") or token_usage.get("prompt_cache_hit_tokens")
 
 
 def _as_google_bills(metadata: Mapping[str, Any], token_usage: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -414,12 +460,8 @@ def _iteration(number: int, iteration: object) -> tuple[object, object, dict[str
 
 _ADVISOR: Final = "advisor_message"
 _BESIDE_THE_ANSWER: Final = ("compaction", _ADVISOR)
-_ANTHROPIC_DETAILS: Final = (
-    "cache_read",
-    "cache_creation",
-    "ephemeral_5m_input_tokens",
-    "ephemeral_1h_input_tokens",
-)
+_WRITES_BY_TTL: Final = ("ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens")
+_ANTHROPIC_DETAILS: Final = ("cache_read", "cache_creation", *_WRITES_BY_TTL)
 
 
 def _metadata_from_raw(raw: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -431,7 +473,7 @@ def _metadata_from_raw(raw: Mapping[str, Any]) -> dict[str, Any] | None:
             "output_tokens": _rest_of_total(raw) if raw.get("completion_tokens") is None else raw["completion_tokens"],
             "total_tokens": raw.get("total_tokens"),
             "input_token_details": {
-                "cache_read": prompt.get("cached_tokens"),
+                "cache_read": _cached_tokens(raw),
                 "cache_creation": prompt.get("cache_write_tokens"),
                 "audio": prompt.get("audio_tokens"),
             },

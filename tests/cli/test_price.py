@@ -208,3 +208,16 @@ def test_a_batch_answers_each_line_before_it_waits_for_the_next() -> None:
             assert json.loads(process.stdout.readline())["id"] == number
         process.stdin.close()
         assert process.wait(timeout=30) == 0
+
+
+@pytest.mark.parametrize("identity", ['{"a":1.50,"b":[2.5,null,"x"]}', "[1.5,[]]", "1.50", "1E+400"])
+def test_an_id_comes_back_as_it_was_written(run: Run, identity: str) -> None:
+    line = json.dumps(LINE)[1:].replace('"id": 1,', f'"id":{identity},', 1)
+    done = run("price", "--batch", stdin=b"{" + line.encode())
+    assert done.stdout.startswith(f'{{"id":{identity},"amount_usd":"0.003125"')
+
+
+def test_an_id_too_deep_to_write_spoils_only_its_own_line(run: Run) -> None:
+    deep = b'{"id":' + b"[" * 900 + b"]" * 900 + b"}"
+    code, answers, _ = batch(run, deep, LINE)
+    assert (code, answers[0]["id"], "error" in answers[0], answers[1]["amount_usd"]) == (2, None, True, "0.003125")

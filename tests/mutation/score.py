@@ -103,8 +103,12 @@ def _settings() -> str:
 
 
 def _mutmut(*arguments: str) -> None:
-    finished = subprocess.run([sys.executable, "-m", "mutmut", *arguments], cwd=WORK, check=False)
+    """Shows mutmut's progress on a terminal; elsewhere what it printed is shown only where it failed."""
+    output = None if sys.stdout.isatty() else subprocess.PIPE
+    command = [sys.executable, "-m", "mutmut", *arguments]
+    finished = subprocess.run(command, cwd=WORK, check=False, stdout=output, stderr=subprocess.STDOUT, text=True)
     if finished.returncode:
+        sys.stderr.write("\n".join((finished.stdout or "").replace("\r", "\n").splitlines()[-60:]) + "\n")
         sys.exit(f"mutmut stopped with status {finished.returncode}; its working tree is {WORK}")
 
 

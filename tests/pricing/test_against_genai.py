@@ -95,6 +95,7 @@ KNOWN_BETTER: Final[Mapping[str, frozenset[str]]] = {
     ),
     "their rates are those from before 2025-09-06": frozenset({"deepseek:deepseek-chat", "deepseek:deepseek-reasoner"}),
     "since 2026-05-15 the name is served at the rates of grok-build-0.1": frozenset({"x-ai:grok-code-fast-1"}),
+    "their row has no rate for a batch, which Google sells at half price": frozenset({"google:gemini-3.5-flash"}),
     "their row has no rate for cached input, and none for a batch before the day somebody looked": frozenset(
         {"openai:gpt-4o-mini-2024-07-18.ft-"}
     ),

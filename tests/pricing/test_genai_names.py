@@ -109,6 +109,7 @@ NOT_FOUND = [
     ("aws", "amazon.nova-pro-v2:0"),
     ("aws", "x-amazon.nova-pro-v1:0"),
     ("aws", "us-gov.amazon.nova-pro-v1:0"),
+    ("aws", "us-gov.anthropic.claude-sonnet-4-6"),
     ("aws", "global.anthropic.claude-3-haiku-20240307-v1:0"),
     ("aws", "zz.anthropic.claude-sonnet-4-6"),
     ("aws", "us.anthropic.claude-sonnet-4-5"),
@@ -155,7 +156,9 @@ def test_every_model_is_found_by_its_id_and_by_all_names_the_list_gives_it(provi
         (info.id, name)
         for info in provider.models
         for name in listed_names(info)
-        if not _is(find(SNAPSHOT, provider.id, [(name, "exact name")]), info, provider)
+        # GovCloud has prices of its own, which the list does not have.
+        if not name.startswith("us-gov.")
+        and not _is(find(SNAPSHOT, provider.id, [(name, "exact name")]), info, provider)
     ]
     assert missed == []
 

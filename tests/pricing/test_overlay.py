@@ -143,6 +143,8 @@ OPENAI: Final = [
     *says("openai", "gpt-4o-mini", "cache_read=0.075", processing="batch", status=ESTIMATED),
     *says("openai", "o1", "cache_read=7.5", processing="batch", status=ESTIMATED),
     *says("openai", "o3-mini", "cache_read=0.55", processing="batch", status=ESTIMATED),
+    # Models that search the web for every answer.
+    *says("openai", "gpt-4o-search-preview", "input=2.5 output=10", status=QuoteStatus.PARTIAL),
     # GPT-6.2 Sol.
     *says("openai", "gpt-6.2-sol", "input=2 cache_read=0.1 cache_write=2.5 cache_write_12h=5 output=10"),
     *says("openai", "gpt-6.2-sol", "web_search=10 file_search=2.5"),
@@ -272,6 +274,8 @@ ANTHROPIC: Final = [
 
 GOOGLE: Final = [
     *says("google_genai", "gemini-2.5-pro", "input=0.625 cache_read=0.125 output=5", processing="batch"),
+    *says("google_genai", "gemini-3.5-flash", "input=0.75 output=4.5", processing="batch"),
+    *says("google_genai", "gemini-3.5-flash", "cache_read=0.15", processing="batch", status=ESTIMATED),
     *says("google_genai", "gemini-2.5-flash", "input=0.15 cache_read=0.03 output=1.25", processing="batch"),
     *says("google_genai", "gemini-2.5-flash-lite", "input=0.05 cache_read=0.01 output=0.2", processing="batch"),
     *says("google_genai", "gemini-3-flash-preview", "cache_read=0.05 cache_read_audio=0.1", processing="batch"),
@@ -309,6 +313,8 @@ OTHERS: Final = [
     *says("xai", "grok-4.6", "input=2.2 cache_read=0.55 output=6.6 web_search=5", region="us"),
     *says("xai", "grok-4.6", "input=4.4 cache_read=1.1 output=13.2", region="us", long=200_000),
     *says("xai", "grok-4.6", "web_search=5 code_execution=5 file_search=2.5 x_search=0.005 attachment_search=0.01"),
+    *says("xai", "grok-4.7", "input=1.6 cache_read=0.4 output=4.8", processing="batch", status=ESTIMATED),
+    *says("xai", "grok-4.7", "input=3.2 output=9.6", processing="batch", long=200_000, status=ESTIMATED),
     *says("xai", "grok-code-fast-1", "input=0.2 cache_read=0.02 output=1.5", "2026-05-14T23:59"),
     *says("xai", "grok-code-fast-1", "input=1 cache_read=0.2 output=2 web_search=5", "2026-05-15T00:00"),
     *says("xai", "grok-code-fast-1", "code_execution=5 file_search=2.5 x_search=0.005 attachment_search=0.01"),

@@ -221,6 +221,19 @@ def test_lines_are_counted_by_table_and_index() -> None:
     }
 
 
+def test_keys_in_quotes_and_texts_of_several_lines_have_their_lines() -> None:
+    text = "'a b' = 1\n\"c\" = '''\n[x]\nd = 1\n'''\ne = \"\"\"one\"\"\"\nf.g = 2\n[x.y]\nh = 3\n"
+    assert locate(text) == {
+        (): 1,
+        ("a b",): 1,
+        ("c",): 2,
+        ("e",): 6,
+        ("f",): 7,
+        ("x", "y"): 8,
+        ("x", "y", "h"): 9,
+    }
+
+
 @given(st.text(max_size=300))
 def test_any_text_is_located_without_an_error(text: str) -> None:
     assert locate(text)[()] == 1

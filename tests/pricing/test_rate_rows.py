@@ -146,9 +146,7 @@ def test_every_key_of_a_rate_is_read_as_it_is_written() -> None:
                 window=Window(
                     hours=((1320, 390), (0, 1440)),
                     days=frozenset({0, 6}),
-                    except_on=frozenset(
-                        {date(2026, 10, 1), date(2026, 10, 2), date(2026, 10, 3), date(2026, 12, 25)}
-                    ),
+                    except_on=frozenset({date(2026, 10, 1), date(2026, 10, 2), date(2026, 10, 3), date(2026, 12, 25)}),
                 ),
                 utc_offset=-timedelta(hours=3, minutes=30),
                 effective_from=date(2026, 3, 1),
@@ -184,9 +182,7 @@ def test_every_key_of_an_adjustment_is_read_as_it_is_written() -> None:
     assert read(WHOLE).adjusts == (
         AdjustRow(
             scope=scope(35, "openai", "*", name="framework contract", source="page"),
-            factor=Change(
-                times=Decimal("0.875"), low=Fraction(10, 11), high=Fraction(11, 10), assume="rebate=12.5%"
-            ),
+            factor=Change(times=Decimal("0.875"), low=Fraction(10, 11), high=Fraction(11, 10), assume="rebate=12.5%"),
             buckets=frozenset({*tokens, "web_search"}),
             changes={
                 "cache_read": Change(price=Decimal("0.2"), per=million),
@@ -267,11 +263,15 @@ REFUSALS: Final = {
         "line 5: hours must be times such as ['09:00-12:00', '14:00-18:00'], got ['12:00-24:01']"
     ),
     "rate|input = 1\ndays = ['Mon']": "line 5: days must be among mon, tue, wed, thu, fri, sat, sun, got ['Mon']",
-    "rate|input = 1\nutc_offset = '+14:01'": "line 5: utc_offset must be an offset from UTC such as '+08:00', got '+14:01'",
+    "rate|input = 1\nutc_offset = '+14:01'": (
+        "line 5: utc_offset must be an offset from UTC such as '+08:00', got '+14:01'"
+    ),
     "rate|input = 1\nutc_offset = '+08:000'": (
         "line 5: utc_offset must be an offset from UTC such as '+08:00', got '+08:000'"
     ),
-    "rate|input = 1\nutc_offset = '08:00'": "line 5: utc_offset must be an offset from UTC such as '+08:00', got '08:00'",
+    "rate|input = 1\nutc_offset = '08:00'": (
+        "line 5: utc_offset must be an offset from UTC such as '+08:00', got '08:00'"
+    ),
     "rate|input = 1\nexcept_on = ['2026-01-01..2027-01-02']": (
         "line 5: except_on must be dates or ranges of dates such as ['2026-10-01..2026-10-07', '2026-12-25'], "
         "got ['2026-01-01..2027-01-02']"
@@ -351,9 +351,7 @@ def test_two_rows_are_told_apart_by_each_thing_that_says_when_they_hold(apart: s
     assert len(read((row + other).encode()).rates) == 2
     with pytest.raises(InvalidRates) as refused:
         read((row + row + 'source = "another"\n').encode())
-    assert str(refused.value) == (
-        "rates file 'my.toml', line 5: says the same calls as line 1: one of the two must go"
-    )
+    assert str(refused.value) == ("rates file 'my.toml', line 5: says the same calls as line 1: one of the two must go")
 
 
 def test_adjustments_are_told_apart_by_the_length_they_start_at_and_from_other_kinds_of_rows() -> None:

@@ -50,12 +50,16 @@ class Site:
 
     def __init__(self) -> None:
         self.answer: Response | Stream | None = Response(status=200, body=data(table()), headers={})
+        self.moved: dict[str, Response] = {}
+        """By path: what answers there in its place."""
         self.asked: list[str] = []
+        self.accepted: list[str | None] = []
         self._server = LoopbackServer(self._respond, name="prices")
 
     async def _respond(self, request: Request) -> Response | Stream | None:
         self.asked.append(request.path)
-        return self.answer
+        self.accepted.append(request.headers.get("accept"))
+        return self.moved.get(request.path, self.answer)
 
     def __enter__(self) -> Self:
         self._server.start()
@@ -297,6 +301,86 @@ def test_the_file_keeps_who_may_read_it(site: Site, tmp_path: Path) -> None:
     update_price_file(target, site.address)
 
     assert target.stat().st_mode & 0o777 == 0o640
+
+
+def test_a_large_answer_comes_whole_and_is_asked_for_as_json(site: Site, tmp_path: Path) -> None:
+    models = [model(f"gpt-{number}") for number in range(3000)]
+    content = data([*table()[:2], provider("openai", *models)])
+    site.answer = Response(status=200, body=content, headers={})
+
+    done = update_price_file(tmp_path / "prices.json", site.address)
+
+    assert len(content) > 200_000
+    assert (tmp_path / "prices.json").read_bytes() == content
+    assert (done.path, done.source) == (tmp_path / "prices.json", site.address)
+    assert (done.providers, done.models, done.changed) == (3, 3002, True)
+    assert site.accepted == ["application/json"]
+
+
+def test_a_redirect_within_this_machine_is_followed(site: Site) -> None:
+    old = site.address.replace("data.json", "old")
+    site.moved = {"/old": Response(status=302, body=b"", headers={"location": "/data.json"})}
+    site.answer = Response(status=200, body=b"[1]", headers={})
+
+    assert download(old, max_bytes=3, timeout_s=10) == b"[1]"
+    assert site.asked == ["/old", "/data.json"]
+    with pytest.raises(PricesUnavailable) as refused:
+        download(old, max_bytes=2, timeout_s=10)
+    assert str(refused.value) == f"{old} sends more than 2 bytes; a price table is smaller"
+
+
+def test_each_refusal_of_an_update_is_one_sentence(site: Site, tmp_path: Path) -> None:
+    target = tmp_path / "missing" / "prices.json"
+    with pytest.raises(PricesUnavailable) as unwritten:
+        update_price_file(target, site.address)
+    assert str(unwritten.value) == f"price file {str(target)!r} cannot be written: No such file or directory"
+
+    for raw, said in (
+        (table(openai=model("gpt-x", input_mtok="dear")), ", at input_mtok.decimal: Input should be a valid decimal"),
+        (table(openai=model("gpt-x", input_mtok=1, output_mtok=-1)),
+         ", provider 'openai', model 'gpt-x': output_mtok must not be -1"),
+        (table(openai=None, google=None), " has no models of google, openai; it is not the whole table"),
+        ({}, ": must be a list of providers, got dict"),
+    ):  # fmt: skip
+        (tmp_path / "odd.json").write_bytes(data(raw))
+        with pytest.raises(InvalidRates) as refused:
+            update_price_file(tmp_path / "prices.json", str(tmp_path / "odd.json"))
+        assert str(refused.value).startswith(f"price data of {str(tmp_path / 'odd.json')!r}{said}")
+
+    site.answer = Response(status=503, body=b"", headers={})
+    with pytest.raises(PricesUnavailable) as failed:
+        update_price_file(tmp_path / "prices.json", site.address)
+    assert str(failed.value) == f"{site.address} answers with HTTP status 503"
+    with pytest.raises(PricesUnavailable) as local:
+        update_price_file(tmp_path / "prices.json", "http://localhost/x")
+    assert str(local.value) == "prices are not fetched from 'http://localhost/x': name an https address or a file"
+
+
+def test_a_price_of_nothing_is_a_price(tmp_path: Path) -> None:
+    """Open models cost nothing at some providers, and embeddings have no output."""
+    tiered = {"base": 0, "tiers": [{"start": 10, "price": 0}]}
+    file = tmp_path / "prices.json"
+    file.write_bytes(data(table(openai=model("gpt-x", input_mtok=tiered, output_mtok=0))))
+    assert GenaiPrices.from_file(file).models == 3
+
+
+def test_a_negative_price_of_a_variant_or_a_date_is_refused(tmp_path: Path) -> None:
+    variant = {"when": {"service_tier": "flex"}, "prices": {"input_mtok": -3}}
+    dated = {"constraint": {"type": "start_date", "start_date": "2026-01-01"}, "prices": {"input_mtok": -4}}
+    for odd, amount in (
+        ({**model("gpt-x"), "price_variants": [variant]}, "-3"),
+        ({**model("gpt-x"), "prices": [{"prices": {"input_mtok": 1}}, dated]}, "-4"),
+        (model("gpt-x", input_mtok={"base": -5, "tiers": []}), "-5"),
+    ):
+        (tmp_path / "prices.json").write_bytes(data(table(openai=odd)))
+        with pytest.raises(InvalidRates, match=f"input_mtok must not be {amount}$"):
+            read_price_file(tmp_path / "prices.json")
+
+
+def test_a_new_file_may_be_read_by_everybody(tmp_path: Path) -> None:
+    (tmp_path / "mirror.json").write_bytes(data(table()))
+    update_price_file(tmp_path / "prices.json", str(tmp_path / "mirror.json"))
+    assert (tmp_path / "prices.json").stat().st_mode & 0o777 == 0o644
 
 
 NO_SOCKETS = """

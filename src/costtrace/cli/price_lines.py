@@ -32,16 +32,16 @@ def price_lines(catalog: Catalog) -> None:
     for line in sys.stdin.buffer:
         if not line.strip():
             continue
-        asked, problem = _read(line)
+        asked, identity, problem = _read(line)
         answer = None
         if problem is None:
             try:
-                answer = _answer(asked.get("id"), _quote(catalog, asked))
+                answer = _answer(identity, _quote(catalog, asked))
             except InvalidValue as error:
                 problem = str(error)
         lines += 1
         bad += answer is None
-        text = answer or f'{{"id":{_json_text(asked.get("id"))},"error":{encode(problem)}}}'
+        text = answer or f'{{"id":{identity},"error":{encode(problem)}}}'
         sys.stdout.buffer.write(text.encode() + b"\n")
         sys.stdout.buffer.flush()
     if bad:
@@ -67,12 +67,15 @@ def _refuse_constant(word: str) -> Any:
 _decoder: Final = json.JSONDecoder(parse_float=Decimal, parse_constant=_refuse_constant)
 
 
-def _read(line: bytes) -> tuple[Mapping[str, Any], str | None]:
+def _read(line: bytes) -> tuple[Mapping[str, Any], str, str | None]:
+    """The object of the line, its id as JSON text, and what is wrong with the line."""
     try:
         asked = parse_json(line)
-    except (ValueError, RecursionError) as error:
-        return {}, f"line: expected JSON ({error})"
-    return (asked, None) if isinstance(asked, dict) else ({}, f"line: expected a JSON object, got {asked!r}")
+        if not isinstance(asked, dict):
+            return {}, "null", f"line: expected a JSON object, got {asked!r}"
+        return asked, _json_text(asked.get("id")), None
+    except (ValueError, TypeError, RecursionError) as error:
+        return {}, "null", f"line: expected JSON ({error})"
 
 
 def _quote(catalog: Catalog, asked: Mapping[str, Any]) -> Quote:
@@ -96,10 +99,17 @@ def _quote(catalog: Catalog, asked: Mapping[str, Any]) -> Quote:
     )
 
 
-def _answer(identity: object, quote: Quote) -> str:
+def _answer(identity: str, quote: Quote) -> str:
     basis = "null" if quote.basis is None else quote.basis.json_text
-    return f'{{"id":{_json_text(identity)},{encode(quote_record(quote))[1:-1]},"basis":{basis}}}'
+    return f'{{"id":{identity},{encode(quote_record(quote))[1:-1]},"basis":{basis}}}'
 
 
 def _json_text(identity: object) -> str:
-    return str(identity) if isinstance(identity, Decimal) else encode(identity)
+    """The id as it came, decimals within it too."""
+    if isinstance(identity, Decimal):
+        return str(identity)
+    if isinstance(identity, list):
+        return f"[{','.join([_json_text(item) for item in identity])}]"
+    if isinstance(identity, dict):
+        return f"{{{','.join([f'{encode(key)}:{_json_text(item)}' for key, item in identity.items()])}}}"
+    return encode(identity)

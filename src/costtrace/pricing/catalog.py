@@ -11,14 +11,14 @@ from typing import Any, Final, NamedTuple
 from costtrace.money import ZERO
 from costtrace.pricing.card import RateCard, compile_card
 from costtrace.pricing.options import NOTHING, TTLS, Choices, checked, completed, selecting, with_served
-from costtrace.pricing.reported import reported_amount
+from costtrace.reported import reported_amount
 from costtrace.pricing.resolution import resolve
 from costtrace.pricing.route import Route
 from costtrace.pricing.sheet import STANDARD, PriceList, RateSheet
 from costtrace.quote import Quote, QuoteStatus, no_quote
 from costtrace.responses import read_response
 from costtrace.times import utc
-from costtrace.usage import FLAG_CACHE_HIT, Usage, usage_from_metadata
+from costtrace.usage import FLAG_CACHE_HIT, Usage, tier_of, usage_from_metadata
 
 NOT_BILLED: Final = Quote(
     status=QuoteStatus.NOT_BILLED, amount=ZERO, reason="LangChain answered from its own cache; no call was made"
@@ -107,6 +107,7 @@ class Catalog:
             model, service_tier = response.model or model, service_tier or response.service_tier
             provider, options = provider or response.provider, with_served(options, response)
         elif usage is not None and not isinstance(usage, Usage):
+            service_tier = service_tier or tier_of(usage)
             usage = usage_from_metadata(usage, provider=provider)
         moment = at if at is not None and at.tzinfo is UTC else self._moment(at)
         if options:

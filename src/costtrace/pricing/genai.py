@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cached_property
@@ -118,7 +119,7 @@ class GenaiPrices:
                 effective_from=_effective_from(info, at, variants),
                 context_used=MappingProxyType({k: v for variant in variants for k, v in variant.when.items()}),
             ),
-            bands=_bands(prices, _inherited(info, at, variants)),
+            bands=_with_long_context(_bands(prices, _inherited(info, at, variants)), info, at, prices),
             assumptions=(*route.assumptions, *filter(None, (assumption(info.id, rule), _too_early(info, at)))),
             missing=_missing(prices, info),
             by_the_minute=_changes_within_a_day(info),
@@ -209,6 +210,25 @@ def _bands(prices: Prices, inherited: Mapping[str, Decimal]) -> tuple[Band, ...]
         )
         for above in (-1, *sorted(thresholds))
     )
+
+
+def _with_long_context(bands: tuple[Band, ...], info: ModelInfo, at: datetime, prices: Prices) -> tuple[Band, ...]:
+    """The bands; where an option has one rate and the model itself another for long requests, with a doubtful one.
+
+    OpenAI's priority processing "excludes long context": what is listed for it is not known to hold there.
+    https://openai.com/api-priority-processing/
+    """
+    standard = _named(info.get_prices(at, None)).get("input_mtok")
+    if not isinstance(standard, TieredPrices) or isinstance(prices.get("input_mtok"), TieredPrices):
+        return bands
+    rates = {
+        bucket: replace(rate, assumption="long_context=rates of shorter requests", low=None, high=None)
+        for bucket, rate in bands[-1].rates.items()
+        if rate.per == PER_MILLION
+    }
+    above = min(tier.start for tier in standard.tiers)
+    shorter = tuple(band for band in bands if band.above < above)
+    return (*shorter, Band(above=above, rates=MappingProxyType({**bands[-1].rates, **rates})))
 
 
 def _price_above(price: Decimal | TieredPrices, above: int) -> Decimal:

@@ -67,6 +67,8 @@ _VERSION: Final = re.compile(r"(?:-v\d+)?:\d+$|-v\d+$")
 _WHOLE: Final = re.compile(r"\^(?:(?!\.[*+]|\(\?[!=<]).)+\$")
 """A regular expression anchored at both ends, without room for just anything in between."""
 _REGIONAL, _GLOBAL = "regional.", "global."
+_GOVCLOUD: Final = "us-gov."
+"""GovCloud has prices of its own; the list takes its profiles for those of any region."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +120,8 @@ def listed_names(info: ModelInfo) -> frozenset[str]:
 
 
 def _in_list(source: Provider, name: str) -> tuple[ModelInfo, str] | None:
+    if source.id == "aws" and name.startswith(_GOVCLOUD):
+        return None
     index = _index(source)
     info = index.names.get(name)
     if info is not None:
@@ -199,13 +203,9 @@ def _cores(source: Provider, info: ModelInfo, name: str) -> Iterator[str]:
     yield name
     if source.id == "google" and name.startswith("anthropic/"):
         yield name.removeprefix("anthropic/")
-    if source.id == "aws" and (found := _GEOGRAPHY.fullmatch(name)) and _serves(info, found["geo"]):
+    found = _GEOGRAPHY.fullmatch(name) if source.id == "aws" else None
+    if found and not (found["geo"] == "global" and info.id.startswith(_REGIONAL)):  # it is not the global rate
         yield found["id"]
-
-
-def _serves(info: ModelInfo, geography: str) -> bool:
-    """GovCloud has prices of its own, and a regional rate is not the global one."""
-    return geography != "us-gov" and not (geography == "global" and info.id.startswith(_REGIONAL))
 
 
 def _bedrock_rule(source: Provider, info: ModelInfo, name: str) -> str | None:

@@ -14,6 +14,7 @@ from datetime import date
 from typing import Final
 
 from costtrace.pricing.route import AS_ASKED, SNAPSHOT_NOT_LISTED
+from costtrace.responses import MAX_TEXT
 
 GEOGRAPHIES: Final = ("us-gov", "us", "eu", "apac", "jp", "au", "in", "ca", "sa", "il", "global")
 """Prefixes of Bedrock's cross-region inference profiles."""
@@ -49,6 +50,8 @@ class Naming:
 
 def naming(provider: str, model: str) -> Naming:
     """The names of that model at the provider (a price list's id)."""
+    if len(model) > MAX_TEXT:
+        return Naming(names=((model, AS_ASKED),))
     if provider == "aws":
         return _bedrock(model)
     if provider == "google":

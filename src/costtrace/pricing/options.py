@@ -7,14 +7,16 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from costtrace.errors import InvalidValue
+from costtrace.pricing.sheet import REQUEST
 from costtrace.responses import Response
-from costtrace.usage import FLAG_TOOL_FEES, Usage, check_count
+from costtrace.tool_calls import FREE_TOOLS
+from costtrace.usage import DIRECTIONS, FLAG_TOOL_FEES, Usage, check_count
 
 CONTEXT_KEYS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "azure_deployment": "name of the deployment that was called",
         "base_url": "address that was called; it says who really answers an OpenAI-compatible client",
-        "cache_ttl": "how long written cache entries are kept: 5m or 1h",
+        "cache_ttl": "how long written cache entries are kept: 5m or 1h, at OpenAI 12h",
         "inference_geo": "where Anthropic ran the model: us or global",
         "processing": "batch, where the call was part of one",
         "provider_reported": "the provider's own cost fields, as they arrived",
@@ -25,7 +27,7 @@ CONTEXT_KEYS: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 """Every option, and what it says."""
-TTLS: Final = ("5m", "1h")
+TTLS: Final = ("5m", "1h", "12h")
 NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 _OF_THE_CALL: Final = frozenset({"cache_ttl", "provider_reported", "requested_service_tier", "tool_calls"})
 """Those that select no rate: they speak of this one call."""
@@ -82,7 +84,7 @@ def completed(usage: Usage, options: Mapping[str, Any]) -> Usage:
         name = f"cache_write_{ttl}"
         buckets[name] = buckets.get(name, 0) + buckets.pop("cache_write")
     if tools:
-        buckets |= {_tool_bucket(tool): check_count(count, f"tool_calls.{tool}") for tool, count in tools.items()}
+        buckets |= _tool_buckets(tools)
         flags = tuple(flag for flag in flags if flag != FLAG_TOOL_FEES)
     return Usage(
         buckets=buckets,
@@ -93,7 +95,18 @@ def completed(usage: Usage, options: Mapping[str, Any]) -> Usage:
     )
 
 
+def _tool_buckets(tools: Mapping[str, Any]) -> dict[str, int]:
+    """Counts by bucket; two names of one tool add up, and a tool without a fee of its own is left out."""
+    counts: dict[str, int] = {}
+    for tool, count in tools.items():
+        bucket = _tool_bucket(tool)
+        called = check_count(count, f"tool_calls.{tool}")
+        if bucket not in FREE_TOOLS:
+            counts[bucket] = counts.get(bucket, 0) + called
+    return counts
+
+
 def _tool_bucket(tool: object) -> str:
-    if not isinstance(tool, str) or not tool.isidentifier():
+    if not isinstance(tool, str) or not tool.isidentifier() or tool in DIRECTIONS or tool == REQUEST:
         raise InvalidValue("context.tool_calls", tool, "names of tools, such as web_search")
     return _TOOL_BUCKETS.get(tool, tool)

@@ -65,7 +65,7 @@ from costtrace.pricing.sheet import PER_MILLION, PER_THOUSAND, REQUEST, Band, Ra
 from costtrace.pricing.toml_lines import locate
 from costtrace.usage import DIRECTIONS
 
-TOKENS: Final = frozenset({*DIRECTIONS, "cache_write_12h"})
+TOKENS: Final = frozenset(DIRECTIONS)
 _TOOLS: Final = ("code_execution", "file_search", "web_search")
 _PER: Final[Mapping[str, int]] = {
     **dict.fromkeys(TOKENS, PER_MILLION),

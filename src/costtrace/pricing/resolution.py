@@ -97,12 +97,15 @@ def resolve(provider: str, model: str, context: Mapping[str, str]) -> Route:
     base_url = context.get("base_url")
     place = endpoint(base_url) if base_url else None
     billed_by = place.provider if place and place.provider else PROVIDERS.get(provider.strip().lower(), provider)
+    if billed_by == "openai" and place is None and "azure_deployment" in context:
+        billed_by = "azure"  # its answers say that they are OpenAI's; OpenAI has no deployments
     named = naming(billed_by, model)
     region, differing = _region(context.get("region"), place, named)
-    used = {key: context[key] for key in _CONSUMED if key in context}
+    consumed = [key for key in _CONSUMED if key in context and (key != "azure_deployment" or billed_by == "azure")]
+    used = {key: context[key] for key in consumed}
     if place is not None:
         used["base_url"] = place.host
-    rest = {key: value for key, value in context.items() if key not in {*_CONSUMED, "region"}}
+    rest = {key: value for key, value in context.items() if key not in {*consumed, "region"}}
     if rest.get("service_tier") == "batch":  # Anthropic's word for how the call came in
         rest["processing"] = rest.pop("service_tier")
     if region is not None:

@@ -25,7 +25,7 @@ STANDARD: Final[Mapping[str, frozenset[str]]] = {
     "inference_geo": frozenset({"global", "not_available"}),
     "processing": frozenset({"standard"}),
     "region": frozenset({"global"}),
-    "service_tier": frozenset({"default", "on_demand", "standard"}),
+    "service_tier": frozenset({"default", "on_demand", "standard", "standard_only"}),
     "speed": frozenset({"standard"}),
 }
 """For each option of a call, the values that every provider bills at its standard rate."""

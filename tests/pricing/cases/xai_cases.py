@@ -135,7 +135,7 @@ CASES: Final = [
         tokens(1000, 500),
         mtok("1.6", 1000) + mtok("4.8", 500),
         source=BATCH,
-        status=(EXACT, PARTIAL),
+        status=(EXACT, ESTIMATED),
         context={"processing": "batch"},
     ),
     xai(

@@ -70,10 +70,8 @@ def _facts(quote: Quote, usage: Usage | None) -> Iterator[tuple[str, Cell]]:
     if quote.reason and quote.amount is not None:  # without an amount, the verdict says it
         yield "reason", Cell(quote.reason, "" if quote.is_actual else "bad")
     if quote.computed is not None:
-        yield (
-            "price list",
-            Cell(f"would say {amount_text(quote.computed)} {quote.currency}; the provider's word stands"),
-        )
+        computed = f"{amount_text(quote.computed)} {quote.currency} by the price list; the provider's word stands"
+        yield "computed", Cell(computed)
     if quote.low is not None and quote.high is not None:
         yield "between", Cell(f"{amount_text(quote.low)} and {amount_text(quote.high)} {quote.currency}", "warn")
     if quote.assumptions:
