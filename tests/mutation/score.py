@@ -26,6 +26,7 @@ WORK: Final = ROOT / ".cache" / "mutation"
 COPIED: Final = ("src", "tests", "pyproject.toml", "README.md", "LICENSE")
 MUTATED: Final = (
     "src/costtrace/usage.py",
+    "src/costtrace/reported.py",
     "src/costtrace/responses.py",
     "src/costtrace/tool_calls.py",
     "src/costtrace/pricing/*.py",

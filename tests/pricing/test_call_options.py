@@ -10,8 +10,8 @@ import pytest
 from costtrace.errors import InvalidValue
 from costtrace.money import Money
 from costtrace.pricing.options import CONTEXT_KEYS, checked, completed, selecting, with_served
-from costtrace.reported import reported_amount
 from costtrace.pricing.resolution import PROVIDERS, resolve
+from costtrace.reported import reported_amount
 from costtrace.responses import read_response
 from costtrace.usage import FLAG_INCOMPLETE, FLAG_TOOL_FEES, Usage
 

@@ -404,6 +404,14 @@ def test_an_adjustment_keeps_what_is_charged_once(changed: Written) -> None:
     assert quoted(made_once, {"output": 4}).lines == (line("output", 1, "40"),)
 
 
+def test_what_changed_a_price_is_named_with_each_part_and_its_version(changed: Written) -> None:
+    row = adjust("factor = 2\ninput = 1\noutput = { times = 0.5 }")
+    unnamed, named = quoted(changed(row), TEN), quoted(changed('version = "7"\n' + row), TEN)
+    assert basis_of(unnamed).adjustments == ("mine.toml: x 2, input 1, output 0.5 x its own rate",)
+    assert basis_of(unnamed).version == "base.toml, mine.toml"
+    assert basis_of(named).version == "base.toml, mine.toml 7"
+
+
 def test_a_long_request_is_priced_and_said_to_be_so(changed: Written) -> None:
     plain = changed(adjust("above = 1000\nfactor = 2"))
     short, long = quoted(plain, {"input": 1000}), quoted(plain, {"input": 1001})

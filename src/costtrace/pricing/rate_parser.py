@@ -68,7 +68,7 @@ from costtrace.usage import DIRECTIONS
 TOKENS: Final = frozenset(DIRECTIONS)
 _TOOLS: Final = ("code_execution", "file_search", "web_search")
 _PER: Final[Mapping[str, int]] = {
-    **dict.fromkeys(TOKENS, PER_MILLION),
+    **dict.fromkeys(DIRECTIONS, PER_MILLION),
     **dict.fromkeys(_TOOLS, PER_THOUSAND),
     REQUEST: 1,
 }
