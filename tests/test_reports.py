@@ -5,14 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from costtrace import Context, Entry, InvalidValue, Ledger, Selection, UnknownMessage, open_ledger
-from costtrace.quote import QuoteStatus, no_quote
+from costtrace.ledger import GROUPS
+from costtrace.messages import fold
+from costtrace.quote import Quote, QuoteStatus, no_quote
 from costtrace.reports import Gap, gaps, newest, report, turn
 from costtrace.testing import MemoryLedger
+from costtrace.twilio.entries import bound_entry, price_entries, send_entry, status_entry
+from costtrace.twilio.envelope import Envelope
+from costtrace.twilio.legs import legs
 from tests.factories import MESSAGE, NOW, make_costs, make_entry
 
 QUESTION = "0199d3a0-0000-7000-8000-0000000000aa"
@@ -165,6 +172,110 @@ def test_a_message_that_names_itself_as_its_question_is_counted_once(ledger: Led
 def test_there_is_no_turn_of_an_unknown_message(ledger: Ledger) -> None:
     with pytest.raises(UnknownMessage):
         turn(ledger, QUESTION)
+
+
+def sms(number: int, *raws: str, estimate: str | None = "0.0083", **changes: Any) -> list[Entry]:
+    """An SMS that went out, with the prices Twilio named one after the other."""
+    context = Context(user_id="u1", channel="sms", direction="outbound", message_type="chat")
+    uuid, sid, send_id = f"m-{number}", f"SM{number:032x}", f"{number:032x}"
+    kept = Envelope(
+        quote=Quote(status=QuoteStatus.PENDING, amount=None if estimate is None else Decimal(estimate)),
+        address_kind="sms",
+    )
+    found = [
+        send_entry(send_id, message_uuid=uuid, context=context, kept=kept, now=NOW, **changes),
+        bound_entry(sid, send_id=send_id, message_uuid=uuid, now=NOW, context=context),
+        status_entry(sid, "delivered", message_uuid=uuid, source="callback", now=NOW),
+    ]
+    for raw in raws:
+        unit = "EUR" if raw.endswith("E") else "USD"
+        (leg,) = legs(fold(found))
+        found += price_entries(leg, price_raw=raw.rstrip("E"), price_unit=unit, source="message_fetch", now=NOW)
+    return found
+
+
+def rows(
+    ledger: Ledger, *by: str
+) -> dict[tuple[str | None, ...], tuple[dict[str, str], dict[str, str], dict[str, int]]]:
+    """What a report shows of each group: actual, pending, and the counts that are not zero."""
+    return {
+        row.key: (
+            row.total.known.to_dict(),
+            row.total.pending.to_dict(),
+            {name: count for name, count in row.total.coverage.items() if count},
+        )
+        for row in report(ledger, by).rows
+    }
+
+
+def test_a_price_counts_where_the_sms_was_sent_and_what_it_replaced_counts_no_more(ledger: Ledger) -> None:
+    ledger.append([make_entry(1), *sms(1, "-0.0075"), *sms(2, "-0.0075", "-0.0083"), *sms(3)])
+
+    assert rows(ledger, "direction", "message_type") == {
+        ("outbound", "chat"): ({"USD": "0.0158"}, {"USD": "0.0083"}, {"settled": 2, "pending": 1}),
+        (None, None): ({"USD": "0.003125"}, {}, {"calculated": 1}),
+    }
+
+
+def test_no_report_shows_a_count_below_zero_for_what_was_replaced(ledger: Ledger) -> None:
+    ledger.append([make_entry(1), unpriced(2), *sms(1, "-0.0075"), *sms(2, "-0.0075", "-0.0083"), *sms(3)])
+    ledger.append(sms(4, "-0.0075", estimate=None))
+
+    assert rows(ledger, "kind") == {
+        ("sms",): ({"USD": "0.0233"}, {"USD": "0.0083"}, {"settled": 3, "pending": 1}),
+        ("llm",): ({"USD": "0.003125"}, {}, {"calculated": 1, "unpriced": 1}),
+    }
+    assert rows(ledger, "status") == {
+        ("provider_reported",): ({"USD": "0.0233"}, {}, {"settled": 3}),
+        ("exact",): ({"USD": "0.003125"}, {}, {"calculated": 1}),
+        ("pending",): ({}, {"USD": "0.0083"}, {"pending": 1}),
+        ("unpriced",): ({}, {}, {"unpriced": 1}),
+    }
+    for words in product(GROUPS, GROUPS):
+        found = report(ledger, words)
+        assert min(count for row in found.rows for count in row.total.coverage.values()) >= 0
+        assert not [row for row in found.rows if min(row.total.pending.values(), default=0) < 0]
+        assert found.total.coverage == {"settled": 3, "calculated": 1, "pending": 1, "unpriced": 1}
+        assert (found.total.actual.usd, found.total.pending.usd) == (Decimal("0.026425"), Decimal("0.0083"))
+
+
+def test_what_one_call_replaced_is_not_taken_from_another_message(ledger: Ledger) -> None:
+    """Two calls wait for a price, each in its own way; one of them got it."""
+    waiting = no_quote(QuoteStatus.USAGE_MISSING, "no usage was reported for this call")
+    ledger.append(
+        [
+            make_entry(1, message_uuid="m-1", quote=waiting, cost=None),
+            make_entry(2, message_uuid="m-2", quote=UNPRICED, cost=None),
+            make_entry(3, message_uuid="m-2", kind="correction", usage=None, replaces="unpriced"),
+        ]
+    )
+
+    assert rows(ledger, "status") == {
+        ("exact",): ({"USD": "0.003125"}, {}, {"calculated": 1}),
+        ("unpriced",): ({}, {}, {}),
+        ("usage_missing",): ({}, {}, {"unpriced": 1}),
+    }
+
+
+def test_money_that_was_taken_back_for_another_currency_leaves_no_negative_row(ledger: Ledger) -> None:
+    ledger.append(sms(1, "-0.0075", "-0.0070E"))
+
+    assert rows(ledger, "status") == {
+        ("provider_reported",): ({"EUR": "0.007"}, {}, {"settled": 1}),
+    }
+
+
+def test_a_credit_stays_in_its_group(ledger: Ledger) -> None:
+    ledger.append([*sms(1, "0.0075"), make_entry(1)])
+
+    assert rows(ledger, "status")["provider_reported",] == ({"USD": "-0.0075"}, {}, {"settled": 1})
+
+
+def test_callbacks_that_name_nobody_make_no_row(ledger: Ledger) -> None:
+    ledger.append([*sms(1), make_entry(1, context=Context(), quote=None, cost=None, usage=None, status="failed")])
+
+    assert list(rows(ledger, "user")) == [("u1",)]
+    assert list(rows(ledger, "model")) == [("gpt-4o",), ("sms",)]
 
 
 def test_the_newest_entries_come_oldest_first(ledger: Ledger) -> None:

@@ -5,13 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from itertools import zip_longest
+from typing import Any, Final
 
 from costtrace.entry import Entry
 from costtrace.errors import InvalidValue, UnknownMessage
 from costtrace.ledger.protocol import EVERYTHING, Ledger, Selection
 from costtrace.messages import Message, Totals, as_of, encode_message
 from costtrace.quote import QuoteStatus
+from costtrace.replaced import set_off
+
+_Key = tuple[str | None, ...]
+_ONE_MESSAGE: Final = ("message", "provider")
+"""Within these, an entry and the one that takes its place are found."""
+_SMS: Final = "sms"
+_NOTHING: Final = Totals()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,15 +57,48 @@ def report(ledger: Ledger, by: Sequence[str] = (), selection: Selection = EVERYT
     """The costs of the selected entries by the words of `by`; a word said twice counts once.
 
     Sorted by what each group actually costs in US dollars, then by its name: other currencies are never converted.
+    What an entry took the place of counts no more, in whichever group it stands. All that was recorded of an SMS is of
+    the kind ``sms``. A group that names nobody and nothing that costs, as status callbacks make one, is left out.
     Raises InvalidValue for a word that is not one of `costtrace.ledger.GROUPS`.
     """
     words = tuple(dict.fromkeys(by))
-    totals = ledger.totals(words, selection)
+    totals = {
+        key: total for key, total in _groups(ledger, words, selection).items() if None not in key or total != _NOTHING
+    }
     rows = tuple(ReportRow(key=key, total=total) for key, total in sorted(totals.items(), key=_dearest_first))
     everything = Totals()
     for row in rows:
         everything = everything.plus(row.total)
     return Report(by=words, selection=selection, rows=rows, total=everything)
+
+
+def _groups(ledger: Ledger, words: tuple[str, ...], selection: Selection) -> dict[_Key, Totals]:
+    """The totals by those words; where one would be below zero, what was replaced is looked for message by message."""
+    totals = _merged(words, ledger.totals(words, selection))
+    if not any(count < 0 for total in totals.values() for count in total.coverage.values()):
+        return totals
+    finer = _merged(words, ledger.totals((*words, *_ONE_MESSAGE), selection))
+    messages: dict[_Key, dict[_Key, Totals]] = {}
+    for key, total in finer.items():
+        messages.setdefault(key[len(words) :], {})[key[: len(words)]] = total
+    totals = {}
+    for groups in messages.values():
+        for (key, before), total in zip(groups.items(), set_off(list(groups.values())), strict=True):
+            if total != _NOTHING or before == _NOTHING:  # what was replaced in its whole has no place any more
+                totals[key] = totals.get(key, Totals()).plus(total)
+    return totals
+
+
+def _merged(words: Sequence[str], totals: Mapping[_Key, Totals]) -> dict[_Key, Totals]:
+    """The same groups, with the kinds of entry that tell of an SMS as one."""
+    merged: dict[_Key, Totals] = {}
+    for key, total in totals.items():
+        said = tuple(
+            _SMS if word == "kind" and part and part.startswith(f"{_SMS}-") else part
+            for word, part in zip_longest(words, key)
+        )
+        merged[said] = merged.get(said, Totals()).plus(total)
+    return merged
 
 
 def _dearest_first(group: tuple[tuple[str | None, ...], Totals]) -> tuple[Any, ...]:

@@ -21,6 +21,8 @@ from costtrace.sandbox.openai import OpenAIServer, Reply
 from tests.cli.conftest import OnTerminal, Process
 
 LONGEST_S = 20.0
+SECRETS = ("4155550", "Where is my parcel", "to my neighbour", "Here is what I found", "waits at the counter")
+COMMANDS = ("message", "report", "tail", "doctor")
 LOOPBACK_ONLY = """
 import sys
 
@@ -65,18 +67,63 @@ def test_the_demo_needs_no_key_and_no_network_and_ends_with_a_command_that_works
     assert took < LONGEST_S
     with pytest.raises(BlockingIOError):
         nobody.accept()
-    assert done.stdout.startswith(
-        "12 model calls were recorded at sqlite:///costtrace-demo.db. This is the last reply:"
-    )
-    for line in ("Cost by user and channel, all time", "Cost by model, all time", "Try next"):
+    assert done.stdout.startswith("12 model calls and 5 SMS were recorded at sqlite:///costtrace-demo.db.\n")
+    for line in (
+        "What happened",
+        "Cost by direction and message type, all time",
+        "Cost by user and channel, all time",
+        "Cost by model, all time",
+        "Try next",
+    ):
         assert f"\n{line}\n" in done.stdout
-    assert "  harbor-tone-1                  unpriced  1 unpriced " in done.stdout
-    following = done.stdout.splitlines()[-3]
-    assert " message " in following
-    assert following.endswith(" --turn --ledger sqlite:///costtrace-demo.db")
-    shown = process(*shlex.split(following)[shlex.split(following).index("message") :])
-    assert shown.returncode == 0
-    assert "\nTotal of the turn\n" in shown.stdout
+    assert "  harbor-tone-1                  unpriced            -  1 unpriced " in done.stdout
+    following = [shlex.split(line) for line in done.stdout.splitlines()[-4:]]
+    commands = [words[next(n for n, word in enumerate(words) if word in COMMANDS) :] for words in following]
+    assert [words[0] for words in commands] == ["message", "report", "tail", "doctor"]
+    shown = [process(*words) for words in commands]
+    assert [one.returncode for one in shown] == [0, 0, 0, 0]
+    assert "\nTotal of the turn\n" in shown[0].stdout
+
+
+def test_the_conversation_ends_with_what_it_cost_together_to_the_last_digit(process: Process) -> None:
+    printed = process("demo").stdout
+
+    for line in (
+        "  SMS out    recorded, then sent; no price yet, 0.0083 USD is expected",
+        "  callbacks  delivered, sent, delivered, in that order: it is delivered",
+        "  prices     asked for 4; 4 are not there yet, and stay pending",
+        "  prices     asked again; 4 are there, 0.03 USD together, and final",  # 4 x 0.0075, which Twilio charges
+    ):
+        assert f"{line}\n" in printed
+    assert "  -0.00750 USD  +0.0075 USD  pending 0.0083 USD\n" in printed
+    # the reply: 0.0020175 + 0.0021225 for two model calls, 0.0075 for the SMS
+    assert "\nTotal\n  actual    0.01164 USD\n  coverage  1 settled, 2 calculated\n" in printed
+    # what it answers: 0.0000243 for sorting, 0.0075 for the SMS that came in
+    assert "\nTotal with what it answers\n  actual    0.0191643 USD\n  coverage  2 settled, 3 calculated\n" in printed
+    assert "  outbound   notification  0.00031200       0.0083  1 calculated, 1 pending " in printed
+    assert "`costtrace sms settle`" in printed
+
+
+def test_no_page_and_no_export_of_the_demo_holds_a_number_or_a_text(process: Process, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/demo.db"
+    printed = process("demo", "--ledger", url).stdout
+    uuid = json.loads(process("demo", "--json", "--ledger", url).stdout)["message"]["message_uuid"]
+    page = tmp_path / "page.html"
+    commands = (
+        ("message", uuid, "--turn"),
+        ("message", uuid, "--turn", "--json"),
+        ("message", uuid, "--turn", "--html", str(page)),
+        ("tail", "--once", "-n", "100"),
+        ("tail", "--once", "-n", "100", "--json"),
+        ("report", "--by", "user,thread,message"),
+    )
+    texts = [printed, *(process(*words, "--ledger", url).stdout for words in commands), page.read_text()]
+    texts += [path.read_bytes().decode("latin-1") for path in tmp_path.glob("demo.db*") if path.is_file()]
+
+    for text in texts:
+        assert text
+        for secret in SECRETS:
+            assert secret not in text
 
 
 def test_a_live_demo_asks_the_service_that_the_environment_names(process: Process) -> None:
@@ -87,7 +134,7 @@ def test_a_live_demo_asks_the_service_that_the_environment_names(process: Proces
     shown = json.loads(done.stdout)
     assert (done.returncode, done.stderr) == (0, "")
     assert asked == ["gpt-4o-mini-2024-07-18"] * 6
-    assert shown["reports"][0]["total"]["coverage"]["calculated"] == 6
+    assert shown["reports"][0]["total"]["coverage"] == {"settled": 4, "calculated": 6, "pending": 0, "unpriced": 0}
 
 
 def test_a_live_demo_that_is_refused_says_so_in_one_sentence(process: Process) -> None:
@@ -107,8 +154,8 @@ def test_the_demo_can_be_run_again_on_the_same_ledger(process: Process, tmp_path
     runs = [json.loads(process("demo", "--json", "--ledger", url).stdout) for _ in range(2)]
 
     assert [run["reports"][0]["total"]["coverage"] for run in runs] == [
-        {"settled": 0, "calculated": 10, "pending": 0, "unpriced": 1},
-        {"settled": 0, "calculated": 20, "pending": 0, "unpriced": 2},
+        {"settled": 4, "calculated": 10, "pending": 1, "unpriced": 1},
+        {"settled": 8, "calculated": 20, "pending": 2, "unpriced": 2},
     ]
     assert runs[0]["message"]["message_uuid"] != runs[1]["message"]["message_uuid"]
     assert runs[0]["message"]["total"]["actual"] == runs[1]["message"]["total"]["actual"]
@@ -121,7 +168,7 @@ def test_the_demo_does_not_write_to_the_ledger_of_the_environment(process: Proce
     assert process("demo", "--json", COSTTRACE_LEDGER=mine).returncode == 0
 
     assert not open_ledger(mine).exists
-    assert open_ledger("sqlite:///costtrace-demo.db").last_seq() == 12
+    assert open_ledger("sqlite:///costtrace-demo.db").last_seq() > 12
 
 
 def test_own_rates_price_what_the_list_does_not_know(process: Process, tmp_path: Path) -> None:
@@ -130,7 +177,7 @@ def test_own_rates_price_what_the_list_does_not_know(process: Process, tmp_path:
 
     total = json.loads(process("demo", "--json", "--rates", str(rates)).stdout)["reports"][1]["total"]
 
-    assert total["coverage"] == {"settled": 0, "calculated": 11, "pending": 0, "unpriced": 0}
+    assert total["coverage"] == {"settled": 4, "calculated": 11, "pending": 1, "unpriced": 0}
 
 
 def test_the_demo_runs_as_a_module_and_says_so(tmp_path: Path) -> None:

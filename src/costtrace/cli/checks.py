@@ -46,6 +46,7 @@ _SECRET: Final = re.compile("KEY|PASSWORD|SECRET|TOKEN")
 _NO_FEATURES: Final = frozenset({"all", "dev"})
 _REQUIREMENT: Final = re.compile(r"([A-Za-z0-9._-]+)(?:\[([\w,-]+)\])?.*extra == [\"']([\w-]+)[\"']")
 _ADVICE_BY_STATUS: Final = {
+    QuoteStatus.PENDING: "the seller names the price later; `costtrace sms settle` asks Twilio for those of SMS",
     QuoteStatus.USAGE_MISSING: "ask the provider for usage, also in streams: ChatOpenAI(stream_usage=True)",
 }
 _NEWER_TABLE: Final = (

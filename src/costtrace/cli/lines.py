@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from costtrace.cli.page import shown
-from costtrace.cli.pages.messages import cost_cell, outcome, what
+from costtrace.cli.pages.messages import cost_cell, moment_of, outcome, what
 from costtrace.entry import Entry
 
 GAP = "  "
@@ -14,7 +14,7 @@ GAP = "  "
 def print_line(_: int, entry: Entry) -> None:
     """Print the entry at once, with everything on one line."""
     texts = [
-        f"{entry.occurred_at:%Y-%m-%dT%H:%M:%S.%fZ}",
+        f"{moment_of(entry):%Y-%m-%dT%H:%M:%S.%fZ}",
         entry.message_uuid,
         what(entry),
         tokens(entry),

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from costtrace.cli.options import AsJson, LedgerUrl, existing_ledger, moment
 from costtrace.cli.output import show, show_json
 from costtrace.cli.page import Note
-from costtrace.cli.pages.messages import message_page, turn_page
-from costtrace.messages import encode_message
+from costtrace.cli.pages.messages import message_page, message_record, turn_page, turn_record
 from costtrace.reports import turn
 from costtrace.times import moment_text
 
@@ -48,10 +47,10 @@ def message(
 
         write_html(html, f"Message {message_uuid}", page)
     if as_json:
-        record: dict[str, Any] = encode_message(found.message)
+        record = message_record(found.message)
         if at is not None:
             record = {"as_of": moment_text(at), **record}
-        show_json({**record, "turn": found.to_dict()} if with_turn else record)
+        show_json({**record, "turn": turn_record(found)} if with_turn else record)
     else:
         show(page if html is None else [Note(f"wrote {html}")])
 

@@ -7,7 +7,7 @@ from rich.text import Text
 
 from costtrace.cli.lines import GAP, tokens
 from costtrace.cli.page import Cell, shown
-from costtrace.cli.pages.messages import briefly, cost_cell, outcome
+from costtrace.cli.pages.messages import briefly, cost_cell, moment_of, outcome
 from costtrace.cli.styled import styled, terminal
 from costtrace.entry import Entry, Status
 
@@ -45,5 +45,5 @@ def _line(entry: Entry) -> Table:
     if entry.status != Status.COMPLETED:
         said.append(outcome(entry))
     subject = Text(GAP).join(styled(cell) for cell in said if cell.text)
-    line.add_row(f"{GAP}{entry.occurred_at:%H:%M:%S}", subject, styled(cost_cell(entry)))
+    line.add_row(f"{GAP}{moment_of(entry):%H:%M:%S}", subject, styled(cost_cell(entry)))
     return line

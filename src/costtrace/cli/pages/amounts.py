@@ -8,10 +8,15 @@ from typing import Final
 
 from costtrace.cli.page import NOTHING, Cell
 from costtrace.messages import Totals
-from costtrace.money import amount_text
+from costtrace.money import Money, amount_text
 
 NOTHING_BOUGHT: Final = Cell("nothing bought", "dim")
 """Stands where no entry could cost anything, as when the provider refused the call."""
+
+
+def signed(money: Money) -> str:
+    """A difference, with its sign."""
+    return f"+{money}" if money.amount > 0 else str(money)
 
 
 def lined_up(amounts: Sequence[Decimal]) -> list[str]:
@@ -36,6 +41,15 @@ def actual_cell(total: Totals) -> Cell:
     if total.unpriced:
         return Cell("unpriced", "bad")
     return Cell("pending", "warn") if total.estimated else NOTHING_BOUGHT
+
+
+def pending_column(totals: Sequence[Totals]) -> tuple[str, list[Cell]]:
+    """What is expected on top, lined up as `actual_column` is."""
+    if any(total.pending.keys() - {"USD"} for total in totals):
+        return "pending", [pending_cell(total) for total in totals]
+    lined = iter(lined_up([total.pending.usd for total in totals if total.pending]))
+    cells = [Cell(next(lined), "warn") if total.pending else pending_cell(total) for total in totals]
+    return "pending USD", cells
 
 
 def pending_cell(total: Totals) -> Cell:

@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from costtrace.cli.page import Block, Cell, Column, Grid, Note, Title
-from costtrace.cli.pages.amounts import actual_column, coverage_cell, pending_cell
+from costtrace.cli.pages.amounts import actual_column, coverage_cell, pending_column
 from costtrace.messages import Totals
 from costtrace.money import amount_text
 from costtrace.reports import Report
@@ -21,7 +21,7 @@ def report_page(report: Report) -> list[Block]:
     keys = [[Cell(word) if word is not None else Cell("(none)", "dim") for word in row.key] for row in report.rows]
     keys.append([Cell("total", "strong"), *[Cell("")] * (len(report.by) - 1)])
     measures = _measures([*(row.total for row in report.rows), report.total])
-    columns = [*(Column(word) for word in report.by or ("",)), *(column for column, _ in measures)]
+    columns = [*(Column(word.replace("_", " ")) for word in report.by or ("",)), *(column for column, _ in measures)]
     cells = zip(*(cells for _, cells in measures), strict=True)
     rows = [[*key, *row] for key, row in zip(keys, cells, strict=True)]
     return [title, Grid(columns, rows[:-1] if report.by else (), rows[-1])]
@@ -43,7 +43,8 @@ def csv_rows(report: Report) -> Iterator[list[str]]:
 
 
 def _by(words: Sequence[str]) -> str:
-    return f" by {' and '.join(filter(None, (', '.join(words[:-1]), words[-1])))}" if words else ""
+    said = [word.replace("_", " ") for word in words]
+    return f" by {' and '.join(filter(None, (', '.join(said[:-1]), said[-1])))}" if said else ""
 
 
 def _period(since: datetime | None, until: datetime | None) -> str:
@@ -56,7 +57,8 @@ def _measures(totals: Sequence[Totals]) -> list[tuple[Column, list[Cell]]]:
     head, actual = actual_column(totals)
     measures = [(Column(head, right=True, whole=True), actual)]
     if any(total.estimated or total.pending for total in totals):
-        measures.append((Column("pending", right=True), [pending_cell(total) for total in totals]))
+        head, pending = pending_column(totals)
+        measures.append((Column(head, right=True), pending))
     return [
         *measures,
         (Column("coverage"), [coverage_cell(total) for total in totals]),
