@@ -135,6 +135,12 @@ def test_money_that_was_taken_back_leaves_no_zero_behind() -> None:
     assert total.coverage == {"settled": 0, "calculated": 0, "pending": 0, "unpriced": 1}
 
 
+def test_money_that_came_back_in_another_currency_leaves_no_zero_beside_it() -> None:
+    total = Totals(actual=Amounts({"EUR": Decimal("0.07"), "USD": Decimal(0)}), settled=1)
+    assert total.known == {"EUR": Decimal("0.07")}
+    assert Totals(actual=Amounts({"USD": Decimal(0)}), settled=1).known == {"USD": Decimal(0)}
+
+
 def test_what_the_seller_will_name_later_is_pending_without_any_estimate() -> None:
     later = Quote(status=QuoteStatus.PENDING, amount=None, reason="the carrier says later")
     entry = make_entry(quote=later, cost=None)

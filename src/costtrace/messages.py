@@ -102,8 +102,9 @@ class Totals:
 
     @property
     def known(self) -> Amounts:
-        """`actual`, without the zeros of money that was taken back where no cost is known any more."""
-        return self.actual if self.settled + self.calculated > 0 else self.actual.without_zeros()
+        """`actual`, without the zeros of money that was taken back: where no cost is known, or another currency is."""
+        without = self.actual.without_zeros()
+        return without if without or not self.settled + self.calculated else self.actual
 
     @property
     def coverage(self) -> dict[str, int]:

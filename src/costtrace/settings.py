@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from costtrace.errors import ConfigurationError, InvalidValue
 from costtrace.ledger import open_ledger
@@ -84,6 +85,10 @@ class Settings:
             )
         from costtrace.twilio.client import make_client  # noqa: PLC0415 - the SDK, which only this needs
 
+        base_url = urlsplit(self.twilio_base_url or "https://")
+        if base_url.scheme not in {"http", "https"} or (self.twilio_base_url and not base_url.hostname):
+            expected = "an address such as http://127.0.0.1:8080"
+            raise ConfigurationError(f"COSTTRACE_TWILIO_BASE_URL: expected {expected}, got {self.twilio_base_url!r}")
         return make_client(self.twilio_account_sid, tokens[0], base_url=self.twilio_base_url)
 
     def number_hasher(self) -> NumberHasher | None:

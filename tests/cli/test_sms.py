@@ -83,6 +83,13 @@ def test_settle_prices_what_is_due_and_says_so(server: TwilioServer, run: Run, t
     assert (total.actual.usd, total.complete) == (Decimal("0.0083"), True)
 
 
+def test_without_a_command_the_help_is_shown(run: Run) -> None:
+    done = run("sms")
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert "sms [OPTIONS] COMMAND" in done.stdout.splitlines()[0]
+    assert all(command in done.stdout for command in ("settle", "reconcile"))
+
+
 def test_settle_as_json(server: TwilioServer, process: Process, tmp_path: Path) -> None:
     delivered(server, tmp_path)
     done = process("sms", "settle", "--json", "--limit", "5")
@@ -121,6 +128,19 @@ def test_missing_credentials_are_named(
     done = run("sms", command)
     assert (done.exit_code, server.calls) == (2, [])
     assert done.stderr.startswith(f"costtrace: {missing} is not set; ")
+
+
+@pytest.mark.parametrize("address", ["nonsense", "ftp://127.0.0.1", "http://"])
+def test_an_address_of_twilio_that_is_none_is_named(
+    run: Run, tmp_path: Path, server: TwilioServer, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    delivered(server, tmp_path)
+    monkeypatch.setenv("COSTTRACE_TWILIO_BASE_URL", address)
+    done = run("sms", "settle")
+    assert done.exit_code == 2
+    assert done.stderr == (
+        f"costtrace: COSTTRACE_TWILIO_BASE_URL: expected an address such as http://127.0.0.1:8080, got {address!r}\n"
+    )
 
 
 @pytest.mark.parametrize("command", ["settle", "reconcile"])

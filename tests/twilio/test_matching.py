@@ -42,6 +42,7 @@ def send(name: str, at: datetime = NOON, **details: Any) -> Leg:
 def message(number: int, at: datetime = NOON, **changes: Any) -> TwilioMessage:
     known: dict[str, Any] = {
         "sid": f"SM{number:032x}",
+        "account_sid": None,
         "status": "delivered",
         "direction": "outbound-api",
         "price": None,

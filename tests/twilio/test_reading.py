@@ -62,6 +62,7 @@ def test_a_message_is_read_with_twilios_own_price(server: TwilioServer, client: 
     sid = send(server, client)
     assert reader.message(sid) == TwilioMessage(
         sid=sid,
+        account_sid=server.account_sid,
         status="delivered",
         direction="outbound-api",
         price="-0.00830",
@@ -213,3 +214,31 @@ def test_an_answer_that_is_no_message_is_no_answer(text: str) -> None:
     )
     with pytest.raises(TwilioUnavailable, match="what is no"):
         TwilioReader(client).message("SM" + "0" * 32)
+
+
+def test_a_pause_beyond_reason_is_a_day(server: TwilioServer, client: Client, reader: TwilioReader) -> None:
+    sid = send(server, client)
+    server.fail(Fault(on="fetch", status=429, retry_after_s=10**30))
+    with pytest.raises(RateLimited) as limited:
+        reader.message(sid)
+    assert limited.value.retry_after_s == 86_400
+
+
+def test_a_list_of_empty_pages_ends() -> None:
+    asked: list[str] = []
+
+    def request(_: str, path: str, **__: Any) -> SimpleNamespace:
+        asked.append(path)
+        return SimpleNamespace(status_code=200, text=json.dumps({"messages": [], "next_page_uri": path}), headers={})
+
+    client = SimpleNamespace(
+        account_sid="AC1", http_client=SimpleNamespace(is_async=False), api=SimpleNamespace(request=request)
+    )
+    assert list(TwilioReader(client).messages(sent_since=NOON, limit=9)) == []
+    assert len(asked) == 1
+
+
+def test_an_unreachable_service_is_named_with_its_address(server: TwilioServer, reader: TwilioReader) -> None:
+    server.fail(Fault(on="fetch", dropped=True))
+    with pytest.raises(TwilioUnavailable, match=f"cannot be reached at {server.base_url}"):
+        reader.message("SM" + "0" * 32)

@@ -16,11 +16,12 @@ from costtrace.sandbox.twilio import Fate, Fault, Tariff
 from costtrace.testing import MemoryLedger
 from costtrace.twilio.bill import FeesIncluded
 from costtrace.twilio.cost_states import CostState
-from costtrace.twilio.entries import message_uuid_of
+from costtrace.twilio.entries import callback_entries, claimed_entry, message_uuid_of
 from costtrace.twilio.legs import legs
 from costtrace.twilio.reading import CredentialsRefused, TwilioUnavailable
 from costtrace.twilio.reconcile import Reconciled
 from costtrace.twilio.sender import SendUnknown, SentMessage
+from costtrace.twilio.webhooks import StatusCallback
 from tests.sandbox.twilio_app import OURS, PHONE, App
 from tests.twilio.account import NOON, Account, account
 
@@ -359,3 +360,36 @@ class TestWalk:
             }
         ]
         assert shown["fees_included"] == "unknown"
+
+
+def test_an_sms_of_another_sender_that_named_our_message_stays_with_it(twilio: Account) -> None:
+    sid = twilio.client.messages.create(to=PHONE, from_=OURS, body="On its way.").sid
+    twilio.server.advance(sid, "sent", "delivered")
+    callback = StatusCallback(
+        message_sid=sid, account_sid=twilio.server.account_sid, status="delivered", message_uuid="m-1", to=PHONE
+    )
+    claimed = claimed_entry(callback, message_uuid="m-1", now=twilio.clock())
+    twilio.ledger.append([claimed, *callback_entries(callback, now=twilio.clock())])
+    assert twilio.ledger.message("m-1").total.coverage["pending"] == 1
+    assert twilio.settlement().run_once().priced == 1
+    twilio.after(hours=1)
+    assert reconcile(twilio).found_outbound == 0
+    assert twilio.ledger.totals()[()].actual == twilio.ledger.message("m-1").total.actual == PRICE
+    assert twilio.ledger.message("m-1").total.complete
+
+
+def test_an_sms_of_which_only_callbacks_are_left_is_priced_as_one_that_went_out(twilio: Account) -> None:
+    """The store was down when it was sent, and the process died before it was back."""
+    sid = twilio.client.messages.create(to=PHONE, from_=OURS, body="On its way.").sid
+    twilio.server.advance(sid, "sent", "delivered")
+    callback = StatusCallback(
+        message_sid=sid,
+        account_sid=twilio.server.account_sid,
+        status="delivered",
+        message_uuid="m-1",
+        send_id="s-1",
+    )
+    twilio.ledger.append(callback_entries(callback, now=twilio.clock()))
+    found = reconcile(twilio)
+    assert (found.priced, found.found_outbound) == (1, 0)
+    assert twilio.ledger.totals(("direction",))["outbound",].actual == PRICE

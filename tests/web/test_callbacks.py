@@ -7,6 +7,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
@@ -17,14 +18,20 @@ import pytest
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
+from costtrace.context import Context
+from costtrace.entry import Standing, encode_entry
 from costtrace.ledger import SqliteLedger
 from costtrace.recorder import Recorder
+from costtrace.times import from_micros
+from costtrace.twilio.entries import bound_entry
+from costtrace.twilio.legs import legs
 from costtrace.twilio.requests import MAX_BODY
 from costtrace.twilio.signature import Verifier
 from costtrace.web import SmsWebhooks, create_app, sms_routes
-from tests.web.parts import BASE, PHONE, TOKEN, Answer, callback, inbound, send, sid
+from tests.web.parts import BASE, NOW_NS, PHONE, TOKEN, Answer, callback, inbound, send, send_all, sid
 
 _WELL = Answer(200, {"content-length": "11", "content-type": "application/json"}, b'{"ok":true}')
+NOON = from_micros(NOW_NS // 1000)
 UUID = "0199d3a0-0000-7000-8000-000000000001"
 
 
@@ -214,3 +221,51 @@ def test_what_is_not_installed_is_named_with_the_pip_line(package: str, words: s
         f"{'the web app' if package == 'starlette' else 'costtrace serve'} needs the package "
     )
     assert done.stdout.endswith("pip install 'langchain-costtrace[web]'\n")
+
+
+class TestAddressesOfOtherSenders:
+    """The status callback of an SMS that names no attempt of ours."""
+
+    async def test_a_status_lands_on_the_message_that_its_sid_is_known_by(
+        self, app: Starlette, ledger: SqliteLedger
+    ) -> None:
+        ledger.append([bound_entry(sid(1), send_id="s-1", message_uuid=UUID, now=NOON)])
+        for named in (None, "another-message"):
+            status = "sent" if named is None else "delivered"
+            assert (await send(app, callback(1, status, message_uuid=named))).status == 204
+        assert {entry.message_uuid for _, entry in ledger.entries()} == {UUID}
+        (leg,) = legs(ledger.message(UUID))
+        assert leg.delivery is not None
+        assert (leg.delivery.status, leg.send_id) == ("delivered", "s-1")
+
+    async def test_an_sms_that_names_our_message_waits_there_for_its_price(
+        self, app: Starlette, ledger: SqliteLedger
+    ) -> None:
+        known = Context(user_id="u1", channel="sms", direction="inbound", message_type="welcome")
+        ledger.append([bound_entry(sid(7), send_id="s-7", message_uuid=UUID, now=NOON, context=known)])
+        for status in ("sent", "delivered"):
+            assert (await send(app, callback(1, status, message_uuid=UUID))).status == 204
+        entry = ledger.find(f"sms/{sid(1)}")
+        assert entry is not None
+        assert (entry.message_uuid, entry.standing, entry.estimate, entry.cost) == (UUID, Standing.PENDING, None, None)
+        assert (entry.context.user_id, entry.context.direction) == ("u1", "outbound")
+        assert PHONE not in repr(encode_entry(entry))
+        (leg,) = (leg for leg in legs(ledger.message(UUID)) if leg.sid == sid(1))
+        assert leg.delivery is not None
+        assert (leg.delivery.status, leg.needs_price, leg.direction) == ("delivered", True, "outbound")
+
+    async def test_no_event_loop_waits_for_a_store_that_does_not_answer(
+        self, app: Starlette, ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        answer = threading.Event()
+
+        def silent(_: str) -> None:
+            answer.wait(10)
+
+        monkeypatch.setattr("costtrace.web.sms._LOOKUP_S", 0.05)
+        monkeypatch.setattr(ledger, "find", silent)
+        try:
+            assert [a.status for a in await send_all(app, [callback(n, "sent") for n in range(3)])] == [503] * 3
+        finally:
+            answer.set()
+        assert ledger.last_seq() == 0

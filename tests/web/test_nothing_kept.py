@@ -45,20 +45,21 @@ async def test_nothing_planted_is_found_again(
     good = [
         callback(1, "queued", To=THEIRS, From=NAMED, Body=TEXT, ChannelStatusMessage=TEXT),
         callback(1, "undelivered", To=f"whatsapp:{WHATSAPP}", From=f"whatsapp:{NAMED}", ErrorCode="30007"),
+        callback(7, "sent", message_uuid="m-7", To=THEIRS, From=NAMED, Body=TEXT),
         inbound(2, TEXT, From=THEIRS, To=NAMED),
         inbound(3, TEXT, From=THEIRS, To=NAMED, **media),
         inbound(4, TEXT, From=f"whatsapp:{WHATSAPP}", To=f"whatsapp:{NAMED}", ProfileName=TEXT),
         inbound(5, TEXT, From=f"messenger:{TEXT}", To=f"{TEXT} {NAMED}"),
     ]
     bad = [
-        replace(inbound(6, TEXT, From=THEIRS), headers={**good[2].headers, "x-twilio-signature": TOKEN}),
+        replace(inbound(6, TEXT, From=THEIRS), headers={**good[3].headers, "x-twilio-signature": TOKEN}),
         replace(inbound(6, TEXT, From=THEIRS), body=b"Body=" + TEXT.encode() + b"&From=" + THEIRS.encode()),
         inbound(6, TEXT, From=THEIRS, MessageSid=TEXT),
         callback(6, f"{TEXT} {THEIRS}", To=THEIRS),
     ]
     async with running(app):
         answers = [await send(app, request) for request in good + bad]
-    assert [answer.status for answer in answers] == [204, 204, 200, 200, 200, 200, 403, 403, 403, 403]
+    assert [answer.status for answer in answers] == [204, 204, 204, 200, 200, 200, 200, 403, 403, 403, 403]
 
     spooled = [entry for _, entry in ledger.entries()]
     for entry in spooled:  # once more by way of the spool

@@ -8,10 +8,11 @@ import random
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -115,6 +116,7 @@ def test_the_stand_in_posts_and_the_ledger_knows_every_status(tmp_path: Path) ->
 def test_twilio_tries_a_store_that_is_down_again_until_it_is_back(tmp_path: Path) -> None:
     place = tmp_path / "costs.db"
     with serving(tmp_path, TWILIO_AUTH_TOKEN=NEW_TOKEN) as app:
+        place.unlink(missing_ok=True)
         place.mkdir()  # no file can be opened there
         with TwilioServer(auth_token=NEW_TOKEN, manual=True) as twilio, sdk(twilio) as client:
             address = f"{app.address}/sms/callback?message_uuid={UUID}&send=s-1#rc=2&rp=ct,rt,5xx"
@@ -169,6 +171,28 @@ def test_it_does_not_start_with_settings_that_cannot_work(
     assert len(done.stderr.splitlines()) == 1
     assert "short-secret" not in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_ledger_that_needs_a_person_is_said_before_the_first_message(tmp_path: Path) -> None:
+    (tmp_path / "costs.db").mkdir()
+    done = subprocess.run(
+        [sys.executable, "-m", "costtrace", "serve", "--port", "0"],
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"costtrace: ledger '{tmp_path}/costs.db': unable to open database file; check that")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_ledger_that_is_only_busy_does_not_keep_it_from_starting(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "costs.db")) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with serving(tmp_path) as app:
+            app.end()
 
 
 def test_a_port_that_is_taken_is_a_sentence(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import signal
 import socket
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -12,12 +13,13 @@ import typer
 
 from costtrace.cli.options import LedgerUrl
 from costtrace.cli.page import shown, without_password
-from costtrace.errors import ConfigurationError, InvalidValue, MissingExtra
+from costtrace.errors import ConfigurationError, InvalidValue, LedgerUnavailable, MissingExtra
 from costtrace.settings import Settings
 
 if TYPE_CHECKING:
     import uvicorn
 
+    from costtrace.ledger import Ledger
     from costtrace.recorder import Recorder
     from costtrace.twilio.addresses import NumberHasher
     from costtrace.twilio.signature import Verifier
@@ -30,7 +32,9 @@ _GRACE_S: Final = 30
 
 def serve(
     *,
-    port: Annotated[int, typer.Option("--port", min=0, max=65_535, help="Port to listen on; 0 for a free one.")] = 8000,
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65_535, metavar="N", help="Port to listen on; 0 for a free one.")
+    ] = 8000,
     host: Annotated[
         str, typer.Option("--host", metavar="ADDRESS", help="Address to listen on; this machine alone unless given.")
     ] = "127.0.0.1",
@@ -43,9 +47,10 @@ def serve(
     """
     settings = Settings.from_environment()
     settings = replace(settings, ledger=ledger or settings.ledger)
-    verifier, hasher, recorder = _verifier(settings), _hasher(settings), settings.recorder()
+    verifier, hasher, recorder = _verifier(settings), settings.number_hasher(), settings.recorder()
     server = _server(recorder, verifier, hasher)
     with _listener(host, port) as listener:
+        _check(recorder.ledger)
         _say(listener, settings)
         gc.freeze()  # what was loaded up to here stays; without this every collection looks through all of it again
         try:
@@ -83,15 +88,11 @@ def _listener(host: str, port: int) -> socket.socket:
         ) from None
 
 
-def _hasher(settings: Settings) -> NumberHasher | None:
-    from costtrace.twilio.addresses import NumberHasher  # noqa: PLC0415 - other commands need none
-
-    if settings.hash_key is None:
-        return None
-    try:
-        return NumberHasher(settings.hash_key.encode())
-    except InvalidValue as error:
-        raise ConfigurationError(f"COSTTRACE_HASH_KEY: expected {error.expected}") from None
+def _check(ledger: Ledger) -> None:
+    """What needs a person is said now and not at the first message; what is only busy may be free by then."""
+    with suppress(LedgerUnavailable):
+        ledger.last_seq()
+    ledger.close()
 
 
 def _server(recorder: Recorder, verifier: Verifier, hasher: NumberHasher | None) -> uvicorn.Server:

@@ -28,8 +28,13 @@ _EXIT_CODES: Final = (
 sms_app = typer.Typer(
     name="sms",
     help="Ask Twilio what messages cost; needs TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN.",
-    no_args_is_help=True,
 )
+
+
+@sms_app.callback(invoke_without_command=True, epilog=_EXIT_CODES)
+def _sms(ctx: typer.Context) -> None:
+    if ctx.invoked_subcommand is None:
+        typer.echo(ctx.get_help())
 
 
 @sms_app.command(epilog=_EXIT_CODES)

@@ -24,7 +24,7 @@ from costtrace.errors import InvalidValue
 from costtrace.money import ZERO, Money, check_currency, parse_amount
 from costtrace.quote import Quote, QuoteStatus, no_quote
 from costtrace.twilio import delivery
-from costtrace.twilio.envelope import INBOUND, Envelope, Estimator, Hasher, envelope
+from costtrace.twilio.envelope import INBOUND, OUTBOUND, Envelope, Estimator, Hasher, envelope
 from costtrace.twilio.estimates import PROVIDER, estimate
 from costtrace.twilio.legs import CHECK, END, IDENTIFIED, PRICE, SEND, SMS, STATUS, Leg
 from costtrace.twilio.webhooks import InboundMessage, StatusCallback
@@ -43,6 +43,8 @@ DEADLINE: Final = "deadline"
 _SCOPE: Final = "provider_reported"
 """Whether Twilio's price holds carriers' and channels' fees, Twilio does not say."""
 _PRICE: Final = re.compile(r"-?[0-9]{1,12}(\.[0-9]{1,12})?")
+_SENT: Final = Context(direction=OUTBOUND)
+"""What a status callback says of its message: only what was sent has one."""
 _FOUND: Final = UUID("b0c2f1f4-3f43-5c5e-9d0e-5f1a6f0f7a11")
 
 
@@ -196,10 +198,10 @@ def found_entry(
     message_uuid: str | None = None,
     details: Mapping[str, Any] | None = None,
 ) -> Entry:
-    """An SMS that no attempt of ours is known for: it came in, or was found in Twilio's list.
+    """An SMS that no attempt of ours is known for: it came in, was found in Twilio's list, or a callback names it.
 
-    `source` is ``webhook`` or ``fetch``; `occurred_at` when Twilio sent or received it. Its uuid follows from its SID,
-    unless one is given.
+    `source` is ``webhook``, ``fetch`` or ``callback``; `occurred_at` when Twilio sent or received it. Its uuid follows
+    from its SID, unless one is given.
     """
     known = {name: value for name, value in (details or {}).items() if value is not None}
     role = "user" if direction == INBOUND else None
@@ -258,14 +260,15 @@ def status_entry(
 
 
 def callback_entries(
-    callback: StatusCallback, *, now: datetime, message_uuid: str | None = None, context: Context = NOTHING
+    callback: StatusCallback, *, now: datetime, message_uuid: str | None = None, context: Context = _SENT
 ) -> tuple[Entry, ...]:
     """What a status callback says: the status, and which SID the attempt has, where the address names the attempt.
 
-    `message_uuid` is for a callback whose address does not name the message, as far as the ledger knows it by its SID
-    (``sms/<MessageSid>``); without, the status stands under the uuid that follows from the SID.
+    `message_uuid` is for a callback whose address does not name the attempt: the message that the ledger knows its SID
+    by (``sms/<MessageSid>``), whatever the address says. Without, it is the one the address names, or else the one
+    whose uuid follows from the SID.
     """
-    uuid = callback.message_uuid or message_uuid or message_uuid_of(callback.message_sid)
+    uuid = message_uuid or callback.message_uuid or message_uuid_of(callback.message_sid)
     status = status_entry(
         callback.message_sid,
         callback.status,
@@ -289,6 +292,42 @@ def callback_entries(
         details={name: value for name, value in details.items() if value is not None},
     )
     return bound, status
+
+
+def claimed_entry(
+    callback: StatusCallback,
+    *,
+    message_uuid: str,
+    now: datetime,
+    context: Context = NOTHING,
+    hasher: Hasher | None = None,
+    estimator: Estimator = estimate,
+) -> Entry:
+    """An SMS that another sender made part of that message, by the address it gave to Twilio; it waits for its price.
+
+    Its text is not known here, so that mostly nothing can be estimated.
+    """
+    kept = envelope(
+        to=callback.to or "",
+        from_=callback.from_,
+        body=None,
+        num_media=int(callback.message_sid.startswith("MM")),
+        at=now,
+        estimator=estimator,
+        hasher=None if callback.to is None else hasher,
+    )
+    return found_entry(
+        callback.message_sid,
+        IDENTIFIED,
+        direction=OUTBOUND,
+        kept=kept,
+        context=context,
+        source=delivery.CALLBACK,
+        occurred_at=now,
+        now=now,
+        message_uuid=message_uuid,
+        details={"account_sid": callback.account_sid, "messaging_service_sid": callback.messaging_service_sid},
+    )
 
 
 def check_entry(leg: Leg, *, outcome: str, now: datetime) -> Entry:

@@ -77,11 +77,13 @@ def envelope(
     estimator: Estimator = estimate,
     hasher: Hasher | None = None,
 ) -> Envelope:
-    """The envelope of that message, as Twilio writes its addresses; `body` is None for a template kept at Twilio.
+    """The envelope of that message, as Twilio writes its addresses.
+
+    `body` is None where it is not known: a template kept at Twilio, or what another sender sent.
 
     Whatever the estimator raises, there is an envelope; its quote says why it has no amount.
     """
-    expected, reason = None, "the text is a template kept at Twilio, which names the price later"
+    expected, reason = None, "the text is not known here; Twilio names the price later"
     if body is not None or num_media:
         expected, reason = _expected(
             estimator,

@@ -50,7 +50,7 @@ class Leg:
     send_id: str | None
     """Our name for the attempt to send it; None for what others sent, and for what came in."""
     direction: str | None
-    """``inbound`` or ``outbound``; None where only a callback is known."""
+    """``inbound`` or ``outbound``; None where nobody said."""
     context: Context
     started_at: datetime
     """When it was written down, or else first heard of, UTC."""

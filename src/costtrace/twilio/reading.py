@@ -25,6 +25,7 @@ _TIMEOUT_S: Final = 30.0
 _PAGE_SIZE: Final = 1000
 _PAUSE_S: Final = 1.0
 _LONGEST_PAUSE_S: Final = 60.0
+_LONGEST_WISH_S: Final = 86_400.0
 _TRIES: Final = 4
 _SUCCESS: Final = range(200, 300)
 _REFUSED: Final = frozenset({401, 403})
@@ -32,6 +33,7 @@ _NOT_FOUND: Final = 404
 _LIMITED: Final = 429
 _SERVER_FAULT: Final = 500
 _INBOUND: Final = "inbound"
+_ACCOUNT: Final = re.compile(r"AC[0-9a-fA-F]{32}")
 _SID: Final = re.compile(r"(?:SM|MM)[0-9a-fA-F]{32}")
 
 
@@ -76,6 +78,8 @@ class TwilioMessage:
     """A Message resource as Twilio had it at one moment."""
 
     sid: str
+    account_sid: str | None
+    """The account it belongs to."""
     status: str
     direction: str
     """``inbound``, ``outbound-api``, ``outbound-call`` or ``outbound-reply``."""
@@ -106,6 +110,7 @@ class TwilioMessage:
                 raise InvalidValue("sid", record["sid"], "a MessageSid")
             return cls(
                 sid=record["sid"],
+                account_sid=_text(record["account_sid"]),
                 status=str(record["status"]),
                 direction=str(record["direction"]),
                 price=_text(record["price"]),
@@ -168,12 +173,20 @@ class TwilioReader:
         self._lock = threading.Lock()
         self._resume_at = monotonic()
 
-    def message(self, sid: str) -> TwilioMessage:
-        """The message as it is now.
+    def message(self, sid: str, *, account_sid: str | None = None) -> TwilioMessage:
+        """The message as it is now; `account_sid` is the account that has it, where that may not be the client's own.
 
-        Raises MessageNotFound, CredentialsRefused, RequestRefused, RateLimited or TwilioUnavailable.
+        Raises MessageNotFound, CredentialsRefused, RequestRefused, RateLimited or TwilioUnavailable. Another account
+        that the client may not read is a RequestRefused.
         """
-        return TwilioMessage.of(self._get(self._path(f"Messages/{sid}"), {}, patient=False))
+        account = account_sid if account_sid is not None and _ACCOUNT.fullmatch(account_sid) else self.account_sid
+        path = self._path(f"Messages/{sid}", account)
+        try:
+            return TwilioMessage.of(self._get(path, {}, patient=False))
+        except CredentialsRefused as error:
+            if account == self.account_sid:
+                raise
+            raise RequestRefused(f"the credentials are not for account {account}, which has this message") from error
 
     def messages(self, *, sent_since: datetime, limit: int) -> Iterator[TwilioMessage]:
         """At most `limit` messages that went out or came in since then, newest first, a page of 1000 at a time.
@@ -194,15 +207,22 @@ class TwilioReader:
         }
         return islice(map(UsageRecord.of, self._rows("Usage/Records/Daily", "usage_records", query)), limit)
 
-    def _path(self, resource: str) -> str:
-        return f"2010-04-01/Accounts/{self._client.account_sid}/{resource}.json"
+    @property
+    def account_sid(self) -> str:
+        """The account that is read."""
+        return str(self._client.account_sid)
+
+    @staticmethod
+    def _path(resource: str, account: str) -> str:
+        return f"2010-04-01/Accounts/{account}/{resource}.json"
 
     def _rows(self, resource: str, name: str, query: Mapping[str, object]) -> Iterator[Mapping[str, Any]]:
-        path, params = self._path(resource), dict(query)
+        path, params = self._path(resource, self.account_sid), dict(query)
         while path:
             page = self._get(path, params, patient=True)
-            yield from page.get(name) or ()
-            path, params = page.get("next_page_uri") or "", {}
+            rows = page.get(name)
+            yield from rows or ()
+            path, params = (page.get("next_page_uri") or "") if rows else "", {}
 
     def _get(self, path: str, params: Mapping[str, object], *, patient: bool) -> dict[str, Any]:
         """The JSON object at that path; `patient` also outlasts a short failure of the service itself."""
@@ -224,7 +244,8 @@ class TwilioReader:
         try:
             answer: Answer = self._client.api.request("GET", path, params=dict(params), timeout=_TIMEOUT_S)
         except OSError as error:  # what the SDK's HTTP client raises for every way to lose a connection
-            raise TwilioUnavailable(f"Twilio cannot be reached: {type(error).__name__}") from error
+            place = str(self._client.api.base_url).rpartition("@")[2]
+            raise TwilioUnavailable(f"Twilio cannot be reached at {place}: {type(error).__name__}") from error
         return answer
 
     def _pause(self, pause_s: float) -> None:
@@ -277,7 +298,7 @@ def _code(answer: Answer) -> str:
 
 def _retry_after_s(headers: Mapping[str, str]) -> float:
     text = headers.get("Retry-After") or headers.get("retry-after") or ""
-    return float(text) if text.isdecimal() else _PAUSE_S
+    return min(float(text), _LONGEST_WISH_S) if text.isdecimal() else _PAUSE_S
 
 
 def _text(value: object) -> str | None:

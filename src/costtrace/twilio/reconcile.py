@@ -8,7 +8,7 @@ compared by its SID, and only the difference is appended.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final
@@ -37,7 +37,6 @@ _MOST_DAYS: Final = 400
 _MOST_LINES: Final = 2 * _MOST_DAYS
 _OFTEN: Final = 500
 _NEVER_SENT: Final = frozenset({"failed", "canceled"})
-_FOUND_BY: Final[Mapping[str, Any]] = {"found_by": RECONCILE}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +138,8 @@ class Reconcile:
             raise InvalidValue("days", days, f"1 to {_MOST_DAYS}, as long as Twilio keeps its list")
         now = self._clock()
         since = datetime.combine(now.date() - timedelta(days=days), time(), tzinfo=UTC)
-        walk = _Walk(self._ledger, now=now, grace=self._grace, hasher=self._hasher, estimator=self._estimator)
+        unknown = [leg for leg in unidentified(self._ledger) if self._is_ours(leg)]
+        walk = _Walk(self._ledger, unknown, now=now, grace=self._grace, hasher=self._hasher, estimator=self._estimator)
         listed: set[str] = set()
         for message in self._reader.messages(sent_since=since, limit=limit + 1):
             if len(listed) == limit:
@@ -152,6 +152,10 @@ class Reconcile:
         walk.end(since)
         self._read_bill(walk.bill, since.date(), now.date())
         return walk.result(since, listed=len(listed), truncated=False)
+
+    def _is_ours(self, leg: Leg) -> bool:
+        """Whether it may stand in this account's list; a sub-account has one of its own."""
+        return leg.details.get("account_sid") in {None, self._reader.account_sid}
 
     def _read_bill(self, bill: Bill, first: date, last: date) -> None:
         for category in bill.categories:
@@ -169,7 +173,14 @@ class _Walk:
     """One walk through Twilio's list."""
 
     def __init__(
-        self, ledger: Ledger, *, now: datetime, grace: timedelta, hasher: Hasher | None, estimator: Estimator
+        self,
+        ledger: Ledger,
+        unknown: Sequence[Leg],
+        *,
+        now: datetime,
+        grace: timedelta,
+        hasher: Hasher | None,
+        estimator: Estimator,
     ) -> None:
         self.bill = Bill()
         self._ledger = ledger
@@ -178,7 +189,7 @@ class _Walk:
         self._hasher = hasher
         self._estimator = estimator
         self._counts = dict.fromkeys(_COUNTS, 0)
-        self._unidentified = unidentified(ledger)
+        self._unidentified = unknown
         self._perhaps_ours: list[TwilioMessage] = []
 
     def look(self, message: TwilioMessage) -> None:
@@ -224,7 +235,7 @@ class _Walk:
             message_uuid=send.message_uuid,
             now=self._now,
             context=send.context,
-            details=_FOUND_BY,
+            details=_found(message),
         )
         self._counts["identified"] += len(self._ledger.append([bound]))
         self._compared(message)
@@ -251,7 +262,11 @@ class _Walk:
             source=FETCH,
             occurred_at=moment,
             now=self._now,
-            details={**_FOUND_BY, "twilio_direction": message.direction, "num_segments": message.num_segments},
+            details={
+                **_found(message),
+                "twilio_direction": message.direction,
+                "num_segments": message.num_segments,
+            },
         )
         self._counts[f"found_{direction}"] += len(self._ledger.append([found]))
         self._compared(message)
@@ -282,6 +297,11 @@ class _Walk:
         kind = str(leg.details.get("address_kind"))
         known = self.bill.record(kind, day, leg.price, inbound=message.is_inbound)
         self._counts["uncompared"] += not known
+
+
+def _found(message: TwilioMessage) -> dict[str, Any]:
+    account = {} if message.account_sid is None else {"account_sid": message.account_sid}
+    return {"found_by": RECONCILE, **account}
 
 
 def _status(leg: Leg) -> str | None:

@@ -246,6 +246,7 @@ class SmsSender:
             kept=kept,
             now=now,
             details=_known(
+                account_sid=self._client.account_sid,
                 messaging_service_sid=messaging_service_sid,
                 scheduled_for=_moment(options.get("send_at")),
                 traceparent=traceparent(),

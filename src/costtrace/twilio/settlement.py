@@ -109,7 +109,7 @@ class _Answer:
 
 
 class Settlement:
-    """Settles the SMS of one Twilio account in one ledger. Any number of them may run at once.
+    """Settles the SMS of one Twilio account and its sub-accounts in one ledger. Any number of them may run at once.
 
     `client` is a `twilio.rest.Client`, `clock` tells the time in UTC, `plan` when prices are asked for, `concurrency`
     how many questions are open at a time.
@@ -210,7 +210,7 @@ class Settlement:
 
     def _answered(self, leg: Leg) -> Leg:
         try:
-            message = self._reader.message(leg.name)
+            message = self._reader.message(leg.name, account_sid=leg.details.get("account_sid"))
         except MessageNotFound:
             return observe_not_found(self._ledger, leg, now=self._clock())
         now = self._clock()

@@ -10,25 +10,28 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
 
+from anyio import to_thread
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from costtrace.context import Context, message_scope
-from costtrace.errors import LedgerError
+from costtrace.context import NOTHING, Context, message_scope
+from costtrace.entry import Entry
+from costtrace.errors import LedgerError, LedgerUnavailable, UnknownMessage
 from costtrace.recorder import Recorder
 from costtrace.times import from_micros
-from costtrace.twilio.entries import callback_entries, inbound_entry
+from costtrace.twilio.entries import callback_entries, claimed_entry, inbound_entry
 from costtrace.twilio.envelope import Estimator, Hasher
 from costtrace.twilio.estimates import estimate
+from costtrace.twilio.legs import SMS
 from costtrace.twilio.requests import Fault, Refused, WebhookRequest, asgi_body, from_asgi
 from costtrace.twilio.signature import Verifier
 from costtrace.twilio.webhooks import EMPTY_TWIML, InboundMessage, StatusCallback
@@ -43,6 +46,8 @@ _BODY_S: Final = 10.0
 """How long a caller may take to send 64 KiB; Twilio itself gives up after 15 s."""
 _IDENTIFY_S: Final = 4.0
 """How long the application may take to say who wrote."""
+_LOOKUP_S: Final = 4.0
+"""How long the ledger may take to say which message a SID belongs to."""
 _DRAIN_S: Final = 20.0
 
 _STORED: Final = Response(status_code=204)
@@ -116,8 +121,38 @@ class SmsWebhooks:
 
     async def _callback(self, request: WebhookRequest) -> Response:
         callback = StatusCallback.of(self._verifier.verify(request))
-        await self._commits.append(callback_entries(callback, now=self._now()))
+        if callback.message_uuid is None or callback.send_id is None:
+            entries = await self._looked_up(callback)
+        else:
+            entries = callback_entries(callback, now=self._now())
+        await self._commits.append(entries)
         return _STORED
+
+    async def _looked_up(self, callback: StatusCallback) -> Sequence[Entry]:
+        """The entries of a callback whose address another sender made; the ledger may know the SID all the same."""
+        try:
+            async with asyncio.timeout(_LOOKUP_S):
+                return await to_thread.run_sync(self._unattempted, callback, abandon_on_cancel=True)
+        except TimeoutError:
+            name = self._recorder.ledger.name
+            raise LedgerUnavailable(f"ledger {name!r}: no answer in {_LOOKUP_S:g} s") from None
+
+    def _unattempted(self, callback: StatusCallback) -> Sequence[Entry]:
+        ledger, now, uuid = self._recorder.ledger, self._now(), callback.message_uuid
+        known = ledger.find(f"{SMS}/{callback.message_sid}")
+        if known is not None:
+            return callback_entries(callback, now=now, message_uuid=known.message_uuid)
+        told = callback_entries(callback, now=now)
+        if uuid is None:  # a reconciliation knows more of it than this callback does, and takes it in
+            return told
+        try:
+            context = ledger.message(uuid).context
+        except UnknownMessage:
+            context = NOTHING
+        claimed = claimed_entry(
+            callback, message_uuid=uuid, now=now, context=context, hasher=self._hasher, estimator=self._estimator
+        )
+        return claimed, *told
 
     async def _inbound(self, request: WebhookRequest) -> Response:
         inbound = InboundMessage.of(self._verifier.verify(request))
