@@ -11,11 +11,11 @@ from typing import Any, Final, NamedTuple
 from costtrace.money import ZERO
 from costtrace.pricing.card import RateCard, compile_card
 from costtrace.pricing.options import NOTHING, TTLS, Choices, checked, completed, selecting, with_served
-from costtrace.reported import reported_amount
 from costtrace.pricing.resolution import resolve
 from costtrace.pricing.route import Route
 from costtrace.pricing.sheet import STANDARD, PriceList, RateSheet
 from costtrace.quote import Quote, QuoteStatus, no_quote
+from costtrace.reported import reported_amount
 from costtrace.responses import read_response
 from costtrace.times import utc
 from costtrace.usage import FLAG_CACHE_HIT, Usage, tier_of, usage_from_metadata
