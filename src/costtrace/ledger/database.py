@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from costtrace.errors import LedgerError, LedgerUnavailable, LedgerUnusable
+from costtrace.ledger.checkpoints import BY_COMMIT_PAGES, Checkpoints
 from costtrace.ledger.schema import migrate
 
 _PASSING: Final = frozenset(
@@ -40,6 +41,7 @@ class Database:
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
         self._frozen = False
+        self._checkpoints = Checkpoints(path, self.reading)
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -49,7 +51,7 @@ class Database:
                 yield self._open()
             finally:
                 if self._frozen:  # somebody who can write may do so before the next read
-                    self.close()
+                    self._let_go()
 
     @contextmanager
     def snapshot(self) -> Iterator[sqlite3.Connection]:
@@ -75,9 +77,18 @@ class Database:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
+            changes = connection.total_changes
+        self._checkpoints.notice(changes)  # not under the lock: a thread that starts may collect, and ask for it
 
     def close(self) -> None:
-        """Let go of the file; the next use opens it again."""
+        """Let go of the file; the next use opens it again. Not to be called by who reads or writes at the moment."""
+        self._checkpoints.pause()
+        try:
+            self._let_go()
+        finally:
+            self._checkpoints.resume()
+
+    def _let_go(self) -> None:
         with self._lock:
             if self._connection is not None:
                 self._connection.close()
@@ -91,16 +102,19 @@ class Database:
         have for its own: it waits forever for one that was held, or writes to a log that the parent has taken away.
         https://www.sqlite.org/howtocorrupt.html#_carrying_an_open_database_connection_across_a_fork_
         """
+        self._checkpoints.pause()
         self._lock.acquire()
-        self.close()
+        self._let_go()
 
     def after_fork_in_parent(self) -> None:
         """Go on as before."""
         self._lock.release()
+        self._checkpoints.resume()
 
     def after_fork(self) -> None:
-        """In a forked child: the lock is the parent's."""
+        """In a forked child: the locks are the parent's."""
         self._lock = threading.RLock()
+        self._checkpoints.after_fork()
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:
@@ -127,6 +141,7 @@ class Database:
         try:
             connection.execute(f"PRAGMA synchronous = {self._synchronous}")
             connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+            connection.execute(f"PRAGMA wal_autocheckpoint = {BY_COMMIT_PAGES}")
             migrate(connection)
             _use_wal(connection)
         except BaseException:

@@ -31,7 +31,7 @@ from costtrace.times import from_micros
 from costtrace.twilio.entries import callback_entries, claimed_entry, inbound_entry
 from costtrace.twilio.envelope import Estimator, Hasher
 from costtrace.twilio.estimates import estimate
-from costtrace.twilio.legs import SMS
+from costtrace.twilio.legs import SMS, STATUS
 from costtrace.twilio.requests import Fault, Refused, WebhookRequest, asgi_body, from_asgi
 from costtrace.twilio.signature import Verifier
 from costtrace.twilio.webhooks import EMPTY_TWIML, InboundMessage, StatusCallback
@@ -121,6 +121,9 @@ class SmsWebhooks:
 
     async def _callback(self, request: WebhookRequest) -> Response:
         callback = StatusCallback.of(self._verifier.verify(request))
+        sid = callback.message_sid
+        if self._commits.holds(f"{SMS}/{sid}", f"{STATUS}/{sid}/{callback.status}"):
+            return _STORED  # a repetition: its entries would be these
         if callback.message_uuid is None or callback.send_id is None:
             entries = await self._looked_up(callback)
         else:
