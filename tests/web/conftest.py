@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from starlette.applications import Starlette
+from starlette.routing import Router
 
 from costtrace.ledger import SqliteLedger
 from costtrace.recorder import Recorder
@@ -43,5 +43,5 @@ def webhooks(recorder: Recorder) -> Callable[..., SmsWebhooks]:
 
 
 @pytest.fixture
-def app(recorder: Recorder, webhooks: Callable[..., SmsWebhooks]) -> Starlette:
+def app(recorder: Recorder, webhooks: Callable[..., SmsWebhooks]) -> Router:
     return create_app(recorder, webhooks())

@@ -170,5 +170,5 @@ async def send_all(app: ASGIApp, requests: Iterable[Posted], *, at_once: int = 6
 @asynccontextmanager
 async def running(app: Any) -> AsyncIterator[None]:
     """The app's lifespan."""
-    async with app.router.lifespan_context(app):
+    async with getattr(app, "router", app).lifespan_context(app):
         yield

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from starlette.applications import Starlette
-from starlette.routing import Mount
+from starlette.routing import Mount, Router
 
 from costtrace.context import Context
 from costtrace.entry import Standing, encode_entry
@@ -35,7 +35,7 @@ NOON = from_micros(NOW_NS // 1000)
 UUID = "0199d3a0-0000-7000-8000-000000000001"
 
 
-async def test_a_status_is_stored_under_the_message_its_address_names(app: Starlette, ledger: SqliteLedger) -> None:
+async def test_a_status_is_stored_under_the_message_its_address_names(app: Router, ledger: SqliteLedger) -> None:
     answer = await send(app, callback(1, "sent", message_uuid=UUID, send="s-1"))
 
     assert answer == Answer(204)
@@ -46,26 +46,26 @@ async def test_a_status_is_stored_under_the_message_its_address_names(app: Starl
     assert all(entry.cost is None and entry.estimate is None for entry in stored.values())
 
 
-async def test_a_repeated_status_is_answered_the_same_and_stored_once(app: Starlette, ledger: SqliteLedger) -> None:
+async def test_a_repeated_status_is_answered_the_same_and_stored_once(app: Router, ledger: SqliteLedger) -> None:
     request = callback(1, "delivered", message_uuid=UUID, send="s-1")
     assert [await send(app, request) for _ in range(3)] == [Answer(204)] * 3
     assert len(ledger.message(UUID).entries) == 2
 
 
-async def test_two_statuses_of_one_message_are_two_entries(app: Starlette, ledger: SqliteLedger) -> None:
+async def test_two_statuses_of_one_message_are_two_entries(app: Router, ledger: SqliteLedger) -> None:
     for status in ("delivered", "sent"):
         await send(app, callback(1, status, message_uuid=UUID, send="s-1"))
     kinds = sorted(entry.entry_id for entry in ledger.message(UUID).entries)
     assert kinds == [f"sms-status/{sid(1)}/delivered", f"sms-status/{sid(1)}/sent", f"sms/{sid(1)}"]
 
 
-async def test_a_status_we_have_not_heard_of_is_stored(app: Starlette, ledger: SqliteLedger) -> None:
+async def test_a_status_we_have_not_heard_of_is_stored(app: Router, ledger: SqliteLedger) -> None:
     assert (await send(app, callback(1, "invented_next_year", message_uuid=UUID))).status == 204
     assert any(entry.status == "invented_next_year" for entry in ledger.message(UUID).entries)
 
 
 async def test_a_message_that_costtrace_did_not_send_gets_one_uuid_for_all_its_statuses(
-    app: Starlette, ledger: SqliteLedger
+    app: Router, ledger: SqliteLedger
 ) -> None:
     for status in ("queued", "sent"):
         assert (await send(app, callback(1, status))).status == 204
@@ -90,7 +90,7 @@ async def test_a_message_that_costtrace_did_not_send_gets_one_uuid_for_all_its_s
     ],
 )
 async def test_what_is_not_twilios_is_refused_without_a_word(
-    app: Starlette, ledger: SqliteLedger, changes: dict[str, object], status: int
+    app: Router, ledger: SqliteLedger, changes: dict[str, object], status: int
 ) -> None:
     answer = await send(app, replace(callback(1, "sent"), **changes))  # type: ignore[arg-type]  # what the test changes
     assert (answer.status, answer.body) == (status, b"")
@@ -98,21 +98,21 @@ async def test_what_is_not_twilios_is_refused_without_a_word(
     assert ledger.last_seq() == 0
 
 
-async def test_a_body_without_length_is_read_no_further_than_its_limit(app: Starlette) -> None:
+async def test_a_body_without_length_is_read_no_further_than_its_limit(app: Router) -> None:
     pieces = iter([b"x" * 4096] * 10_000)
     answer = await send(app, callback(1, "sent"), pieces=pieces)
     assert (answer.status, answer.body) == (413, b"")
     assert len(list(pieces)) > 9_900
 
 
-async def test_a_body_in_pieces_is_one_body(app: Starlette) -> None:
+async def test_a_body_in_pieces_is_one_body(app: Router) -> None:
     request = callback(1, "sent", message_uuid=UUID)
     pieces = [request.body[:7], request.body[7:100], b"", request.body[100:]]
     assert (await send(app, request, pieces=pieces)).status == 204
 
 
 async def test_a_store_that_is_down_is_answered_with_503_and_takes_the_repetition(
-    app: Starlette, ledger: SqliteLedger, caplog: pytest.LogCaptureFixture
+    app: Router, ledger: SqliteLedger, caplog: pytest.LogCaptureFixture
 ) -> None:
     request = callback(1, "sent", message_uuid=UUID, send="s-1")
     ledger.last_seq()
@@ -126,7 +126,7 @@ async def test_a_store_that_is_down_is_answered_with_503_and_takes_the_repetitio
     assert len([line for line in caplog.messages if "503" in line]) == 1
 
 
-async def test_a_store_that_is_broken_is_answered_with_503(app: Starlette, ledger: SqliteLedger) -> None:
+async def test_a_store_that_is_broken_is_answered_with_503(app: Router, ledger: SqliteLedger) -> None:
     ledger.path.write_bytes(b"this is no database" * 100)
     assert (await send(app, callback(1, "sent"))).status == 503
     assert (await send(app, callback(1, "sent", token="f" * 32))).status == 403
@@ -163,7 +163,7 @@ async def test_a_public_path_that_the_proxy_takes_away_is_part_of_the_signed_add
     assert (await send(app, replace(signed_for, url="http://10.0.0.7:8000/sms/callback"))).status == 204
 
 
-async def test_health_says_whether_the_ledger_can_be_used(app: Starlette, ledger: SqliteLedger) -> None:
+async def test_health_says_whether_the_ledger_can_be_used(app: Router, ledger: SqliteLedger) -> None:
     request = replace(callback(1, "sent"), url=f"{BASE}/healthz", method="GET", body=b"")
     assert await send(app, request) == Answer(
         200, {"content-length": "11", "content-type": "application/json"}, b'{"ok":true}'
@@ -173,7 +173,7 @@ async def test_health_says_whether_the_ledger_can_be_used(app: Starlette, ledger
     assert (await send(app, request)).status == 503
 
 
-async def test_a_body_that_does_not_come_is_given_up(app: Starlette, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_body_that_does_not_come_is_given_up(app: Router, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("costtrace.web.sms._BODY_S", 0.02)
     sent: list[Any] = []
 
@@ -227,7 +227,7 @@ class TestAddressesOfOtherSenders:
     """The status callback of an SMS that names no attempt of ours."""
 
     async def test_a_status_lands_on_the_message_that_its_sid_is_known_by(
-        self, app: Starlette, ledger: SqliteLedger
+        self, app: Router, ledger: SqliteLedger
     ) -> None:
         ledger.append([bound_entry(sid(1), send_id="s-1", message_uuid=UUID, now=NOON)])
         for named in (None, "another-message"):
@@ -239,7 +239,7 @@ class TestAddressesOfOtherSenders:
         assert (leg.delivery.status, leg.send_id) == ("delivered", "s-1")
 
     async def test_an_sms_that_names_our_message_waits_there_for_its_price(
-        self, app: Starlette, ledger: SqliteLedger
+        self, app: Router, ledger: SqliteLedger
     ) -> None:
         known = Context(user_id="u1", channel="sms", direction="inbound", message_type="welcome")
         ledger.append([bound_entry(sid(7), send_id="s-7", message_uuid=UUID, now=NOON, context=known)])
@@ -255,7 +255,7 @@ class TestAddressesOfOtherSenders:
         assert (leg.delivery.status, leg.needs_price, leg.direction) == ("delivered", True, "outbound")
 
     async def test_no_event_loop_waits_for_a_store_that_does_not_answer(
-        self, app: Starlette, ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch
+        self, app: Router, ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         answer = threading.Event()
 

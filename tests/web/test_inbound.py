@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from starlette.applications import Starlette
+from starlette.routing import Router
 
 from costtrace.context import MessageScope, current_message
 from costtrace.ledger import SqliteLedger
@@ -32,13 +32,13 @@ def only_message(ledger: SqliteLedger) -> str:
     return uuid
 
 
-async def test_the_answer_is_empty_twiml_that_sends_nothing(app: Starlette) -> None:
+async def test_the_answer_is_empty_twiml_that_sends_nothing(app: Router) -> None:
     answer = await send(app, inbound(1))
     assert (answer.status, answer.body) == (200, TWIML)
     assert answer.headers["content-type"] == "text/xml; charset=utf-8"
 
 
-async def test_it_opens_a_message_that_is_expected_to_cost(app: Starlette, ledger: SqliteLedger) -> None:
+async def test_it_opens_a_message_that_is_expected_to_cost(app: Router, ledger: SqliteLedger) -> None:
     await send(app, inbound(1, "Where is my parcel?"))
 
     message = ledger.message(only_message(ledger))
@@ -50,13 +50,13 @@ async def test_it_opens_a_message_that_is_expected_to_cost(app: Starlette, ledge
     assert UUID(message.uuid).version == 5
 
 
-async def test_a_repetition_lands_on_the_same_message_and_is_stored_once(app: Starlette, ledger: SqliteLedger) -> None:
+async def test_a_repetition_lands_on_the_same_message_and_is_stored_once(app: Router, ledger: SqliteLedger) -> None:
     answers = [await send(app, inbound(1)) for _ in range(3)]
     assert {(answer.status, answer.body) for answer in answers} == {(200, TWIML)}
     assert len(ledger.message(only_message(ledger)).entries) == 1
 
 
-async def test_with_a_key_user_and_thread_are_hashes_of_the_numbers(app: Starlette, ledger: SqliteLedger) -> None:
+async def test_with_a_key_user_and_thread_are_hashes_of_the_numbers(app: Router, ledger: SqliteLedger) -> None:
     await send_all(app, [inbound(1), inbound(2), inbound(3, From="+14155550177"), inbound(4, To="+14155550188")])
 
     contexts = {entry.source_id: entry.context for _, entry in ledger.entries()}
@@ -251,7 +251,7 @@ async def test_a_reply_still_running_at_the_end_is_given_up_in_time(
     assert caplog.messages == ["1 replies were given up: they were not done 0.05 s after the end began"]
 
 
-async def test_media_and_whatsapp_messages_have_their_own_kind(app: Starlette, ledger: SqliteLedger) -> None:
+async def test_media_and_whatsapp_messages_have_their_own_kind(app: Router, ledger: SqliteLedger) -> None:
     picture = {"NumMedia": "1", "MediaUrl0": "https://api.twilio.com/media/ME1", "MediaContentType0": "image/jpeg"}
     await send(app, inbound(1, "", **picture))
     await send(app, inbound(2, From=f"whatsapp:{PHONE}", To="whatsapp:+14155550199"))

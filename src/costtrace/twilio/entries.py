@@ -260,13 +260,18 @@ def status_entry(
 
 
 def callback_entries(
-    callback: StatusCallback, *, now: datetime, message_uuid: str | None = None, context: Context = _SENT
+    callback: StatusCallback,
+    *,
+    now: datetime,
+    message_uuid: str | None = None,
+    context: Context = _SENT,
+    identified: bool = False,
 ) -> tuple[Entry, ...]:
     """What a status callback says: the status, and which SID the attempt has, where the address names the attempt.
 
     `message_uuid` is for a callback whose address does not name the attempt: the message that the ledger knows its SID
     by (``sms/<MessageSid>``), whatever the address says. Without, it is the one the address names, or else the one
-    whose uuid follows from the SID.
+    whose uuid follows from the SID. `identified` says that the ledger has the attempt's SID already.
     """
     uuid = message_uuid or callback.message_uuid or message_uuid_of(callback.message_sid)
     status = status_entry(
@@ -280,7 +285,7 @@ def callback_entries(
         error_code=callback.error_code,
         raw_dlr_done_date=callback.raw_dlr_done_date,
     )
-    if callback.message_uuid is None or callback.send_id is None:
+    if identified or callback.message_uuid is None or callback.send_id is None:
         return (status,)
     details = {"account_sid": callback.account_sid, "messaging_service_sid": callback.messaging_service_sid}
     bound = bound_entry(

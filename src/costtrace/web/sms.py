@@ -122,12 +122,13 @@ class SmsWebhooks:
     async def _callback(self, request: WebhookRequest) -> Response:
         callback = StatusCallback.of(self._verifier.verify(request))
         sid = callback.message_sid
-        if self._commits.holds(f"{SMS}/{sid}", f"{STATUS}/{sid}/{callback.status}"):
+        identified = self._commits.holds(f"{SMS}/{sid}")
+        if identified and self._commits.holds(f"{STATUS}/{sid}/{callback.status}"):
             return _STORED  # a repetition: its entries would be these
         if callback.message_uuid is None or callback.send_id is None:
             entries = await self._looked_up(callback)
         else:
-            entries = callback_entries(callback, now=self._now())
+            entries = callback_entries(callback, now=self._now(), identified=identified)
         await self._commits.append(entries)
         return _STORED
 
