@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint bench bench-pricing mutation clean
+.PHONY: demo test lint bench bench-pricing bench-webhooks mutation clean
 
 demo: $(VENV)/.demo
 	$(BIN)/costtrace demo
@@ -25,6 +25,9 @@ bench: $(VENV)-bench/.installed
 
 bench-pricing: $(VENV)-bench/.installed
 	$(VENV)-bench/bin/python benchmarks/pricing.py $(ARGS)
+
+bench-webhooks: $(VENV)/.test
+	$(BIN)/python benchmarks/webhooks.py $(ARGS)
 
 # How many planted faults in the pricing code the tests notice; a sample of 800 takes about half an hour.
 mutation: $(VENV)/.mutation
