@@ -127,7 +127,7 @@ class Load:
 
     def __init__(self, count: int) -> None:
         self.took: list[float] = []
-        self.idle: list[Connection] = []
+        self.idle: deque[Connection] = deque()  # all take their turn: the server closes one that is idle for seconds
         self.ready: deque[tuple[float | None, bytes]] = deque()
         self.count = count
         self.done = asyncio.get_running_loop().create_future()
@@ -135,7 +135,7 @@ class Load:
     def post(self) -> None:
         while self.ready and self.idle:
             due, wire = self.ready.popleft()
-            self.idle.pop().post(time.perf_counter() if due is None else due, wire)
+            self.idle.popleft().post(time.perf_counter() if due is None else due, wire)
 
     def answered(self, connection: Connection, took_s: float) -> None:
         self.took.append(took_s * 1e3)
