@@ -17,9 +17,10 @@ from costtrace.messages import fold
 from costtrace.quote import Quote, QuoteStatus, no_quote
 from costtrace.reports import Gap, gaps, newest, report, turn
 from costtrace.testing import MemoryLedger
-from costtrace.twilio.entries import bound_entry, price_entries, send_entry, status_entry
+from costtrace.twilio.entries import bound_entry, send_entry, status_entry
 from costtrace.twilio.envelope import Envelope
 from costtrace.twilio.legs import legs
+from costtrace.twilio.revisions import price_entries
 from tests.factories import MESSAGE, NOW, make_costs, make_entry
 
 QUESTION = "0199d3a0-0000-7000-8000-0000000000aa"

@@ -13,13 +13,8 @@ import pytest
 
 from costtrace import Context, Entry, Money, open_ledger
 from costtrace.quote import Quote, QuoteStatus
-from costtrace.twilio.entries import (
-    inbound_entry,
-    not_billable_entries,
-    refused_entry,
-    unavailable_entries,
-    unknown_entry,
-)
+from costtrace.twilio.entries import inbound_entry, refused_entry, unknown_entry
+from costtrace.twilio.revisions import not_billable_entries, unavailable_entries
 from costtrace.twilio.webhooks import InboundMessage
 from tests.cli.conftest import OnTerminal, Run
 from tests.factories import make_entry

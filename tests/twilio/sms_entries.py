@@ -11,9 +11,10 @@ from costtrace.context import Context
 from costtrace.entry import Entry
 from costtrace.messages import Message, fold
 from costtrace.quote import Quote, QuoteStatus
-from costtrace.twilio.entries import bound_entry, price_entries, send_entry, status_entry
+from costtrace.twilio.entries import bound_entry, send_entry, status_entry
 from costtrace.twilio.envelope import Envelope
 from costtrace.twilio.legs import Leg, legs
+from costtrace.twilio.revisions import price_entries
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 UUID = "0199d3a0-0000-7000-8000-000000000001"

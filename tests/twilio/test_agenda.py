@@ -14,8 +14,8 @@ from costtrace.money import Money
 from costtrace.sandbox.twilio import Fault
 from costtrace.testing import MemoryLedger
 from costtrace.twilio.agenda import Agenda, Place, unidentified
-from costtrace.twilio.entries import price_entries
 from costtrace.twilio.legs import Leg
+from costtrace.twilio.revisions import price_entries
 from tests.factories import make_entry
 from tests.twilio.account import NOON, Account, account
 from tests.twilio.test_reconcile import unknown

@@ -18,17 +18,14 @@ from costtrace.twilio.addresses import NumberHasher
 from costtrace.twilio.cost_states import CostState
 from costtrace.twilio.entries import (
     callback_entries,
-    check_entry,
     found_entry,
     inbound_entry,
     message_uuid_of,
-    not_billable_entries,
-    price_of,
     refused_entry,
     status_entry,
-    unavailable_entries,
     unknown_entry,
 )
+from costtrace.twilio.revisions import check_entry, not_billable_entries, price_of, unavailable_entries
 from costtrace.twilio.webhooks import InboundMessage, StatusCallback
 from tests.factories import make_costs
 from tests.twilio.sms_entries import (

@@ -19,15 +19,9 @@ from costtrace.messages import fold
 from costtrace.money import Money
 from costtrace.testing import MemoryLedger
 from costtrace.twilio.cost_states import CostState
-from costtrace.twilio.entries import (
-    callback_entries,
-    check_entry,
-    price_entries,
-    status_entry,
-    unavailable_entries,
-    unknown_entry,
-)
+from costtrace.twilio.entries import callback_entries, status_entry, unknown_entry
 from costtrace.twilio.legs import Leg, leg_of
+from costtrace.twilio.revisions import check_entry, price_entries, unavailable_entries
 from costtrace.twilio.webhooks import StatusCallback
 from tests.twilio.sms_entries import SEND_ID, SID, UUID, bound, later, sent
 

@@ -14,10 +14,10 @@ from costtrace.errors import InvalidValue
 from costtrace.messages import Amounts
 from costtrace.money import Money
 from costtrace.testing import MemoryLedger
-from costtrace.twilio.entries import MESSAGE_FETCH, RECONCILE
 from costtrace.twilio.legs import Leg
 from costtrace.twilio.observations import give_up, observe
 from costtrace.twilio.reading import TwilioMessage
+from costtrace.twilio.revisions import MESSAGE_FETCH, RECONCILE
 from tests.twilio.account import NOON, Account, account
 
 

@@ -15,7 +15,11 @@ from typing import Final
 from costtrace.entry import Entry
 from costtrace.ledger import Ledger
 from costtrace.twilio.delivery import FETCH, is_final
-from costtrace.twilio.entries import (
+from costtrace.twilio.entries import status_entry
+from costtrace.twilio.envelope import INBOUND
+from costtrace.twilio.legs import Leg, leg_of
+from costtrace.twilio.reading import TwilioMessage
+from costtrace.twilio.revisions import (
     DEADLINE,
     MESSAGE_FETCH,
     NO_PRICE,
@@ -23,12 +27,8 @@ from costtrace.twilio.entries import (
     check_entry,
     not_billable_entries,
     price_entries,
-    status_entry,
     unavailable_entries,
 )
-from costtrace.twilio.envelope import INBOUND
-from costtrace.twilio.legs import Leg, leg_of
-from costtrace.twilio.reading import TwilioMessage
 
 _log: Final = logging.getLogger("costtrace")
 _CANCELED: Final = "canceled"

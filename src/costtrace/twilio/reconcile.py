@@ -19,13 +19,14 @@ from costtrace.times import moment_text
 from costtrace.twilio.agenda import unidentified
 from costtrace.twilio.bill import Bill, BillLine, FeesIncluded
 from costtrace.twilio.delivery import FETCH
-from costtrace.twilio.entries import NOT_FOUND, RECONCILE, bound_entry, found_entry
+from costtrace.twilio.entries import bound_entry, found_entry
 from costtrace.twilio.envelope import INBOUND, OUTBOUND, Estimator, Hasher, envelope
 from costtrace.twilio.estimates import estimate
 from costtrace.twilio.legs import SMS, Leg, leg_of
 from costtrace.twilio.matching import could_be, matched
 from costtrace.twilio.observations import current, give_up, observe
 from costtrace.twilio.reading import RequestRefused, TwilioMessage, TwilioReader
+from costtrace.twilio.revisions import NOT_FOUND, RECONCILE
 from costtrace.twilio.settlement import planned_for
 
 _log: Final = logging.getLogger("costtrace")

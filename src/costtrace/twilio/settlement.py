@@ -23,7 +23,6 @@ from costtrace.times import moment_text, parse_moment
 from costtrace.twilio.agenda import Agenda, Place
 from costtrace.twilio.cost_states import CostState
 from costtrace.twilio.delivery import rank
-from costtrace.twilio.entries import MESSAGE_FETCH
 from costtrace.twilio.legs import Leg
 from costtrace.twilio.observations import observe, observe_not_found
 from costtrace.twilio.price_plan import PricePlan
@@ -34,6 +33,7 @@ from costtrace.twilio.reading import (
     TwilioReader,
     TwilioUnavailable,
 )
+from costtrace.twilio.revisions import MESSAGE_FETCH
 
 _log: Final = logging.getLogger("costtrace")
 _PLAN: Final = PricePlan()
