@@ -1,18 +1,16 @@
 """Recorder: the one writer. It quotes, stores and shows; and whatever goes wrong in it stays in it.
 
 Order of work for each call: usage, quote, ledger, span. The ledger comes before anything that could fail or be sampled
-away. An entry the ledger cannot take now waits in memory, bounded, and is written before the next one that succeeds.
+away. An entry the ledger cannot take now waits in memory (`costtrace.backlog`).
 """
 
 from __future__ import annotations
 
-import atexit
 import logging
 import os
 import threading
 import time
 import weakref
-from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,9 +18,11 @@ from typing import Any, Final
 
 from opentelemetry.trace import Span, TracerProvider
 
+from costtrace.backlog import Backlog
 from costtrace.context import NOTHING, Context, check_text, current_message, new_message_uuid
 from costtrace.entry import NO_DETAILS, Entry, Kind, Standing, Status
-from costtrace.errors import InvalidValue, LedgerError
+from costtrace.errors import InvalidValue
+from costtrace.faults import Faults
 from costtrace.jsontext import encode
 from costtrace.ledger import Ledger, LedgerHealth
 from costtrace.money import Money
@@ -33,9 +33,6 @@ from costtrace.tracing import Tracing, span_ref
 from costtrace.usage import Usage, check_count
 
 _log: Final = logging.getLogger("costtrace")
-_RETRY_S: Final = 1.0
-_WAIT_S: Final = 10.0
-"""How long `flush` waits for another thread that is writing the buffer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,18 +75,9 @@ class Recorder:
         self.clock = clock
         """Nanoseconds since 1970."""
         self.tracing = Tracing(tracer_provider)
+        self._faults = Faults()
+        self._backlog = Backlog(ledger, capacity=buffer, faults=self._faults)
         self._lock = threading.RLock()  # a garbage collection may end a call on this thread while it is held
-        self._buffer: deque[Entry] = deque()
-        self._capacity = buffer
-        self._retry_at = 0.0
-        self._timer: threading.Timer | None = None
-        self._draining = threading.Lock()  # only tried, never waited for on the hot path
-        self._recorded = 0
-        self._lost = 0
-        self._unreported = 0
-        self._faults = 0
-        self._faulted: set[str] = set()
-        self._problem: str | None = None
         self._unpriced: dict[str, int] = {}
         self._warned: set[str] = set()
         _live.add(self)
@@ -233,52 +221,30 @@ class Recorder:
 
     def record(self, entry: Entry) -> None:
         """Store one entry; it is durable, or waits in memory, when this returns. Never raises for a broken store."""
-        if self._buffer:
-            self._drain()
-        if time.monotonic() < self._retry_at or not self._stored(entry):
-            self._keep(entry)
-            return
-        self._count_recorded()
+        self._backlog.store(entry)
 
     def fault(self, doing: str) -> None:
         """Log and count a fault of our own; to be called where the exception was caught. Logged once for each doing."""
-        with self._lock:
-            self._faults += 1
-            first = doing not in self._faulted
-            self._faulted.add(doing)
-        if first:
-            _log.exception("costtrace failed while %s; the application is not affected", doing)
-        else:
-            _log.debug("costtrace failed again while %s", doing, exc_info=True)
+        self._faults.note(doing)
 
     def drain(self) -> int:
         """Try now to store what waits in memory; how many entries still wait."""
-        self._retry_at = 0.0
-        if self._buffer or self._unreported:
-            self._drain(wait_s=_WAIT_S)
-        return len(self._buffer)
+        return self._backlog.drain()
 
     def flush(self) -> Health:
         """Try to store everything that waits, and say how it went."""
-        self.drain()
-        try:
-            self.ledger.flush()
-        except Exception as error:  # noqa: BLE001 - a ledger may be anybody's
-            self._refused(error)
-        else:
-            if not self._buffer:
-                self._problem = None
+        self._backlog.flush()
         return self.health()
 
     def health(self) -> Health:
         """How recording is going."""
         return Health(
-            recorded=self._recorded,
-            buffered=len(self._buffer),
-            lost=self._lost,
-            faults=self._faults,
+            recorded=self._backlog.stored,
+            buffered=len(self._backlog),
+            lost=self._backlog.lost,
+            faults=self._faults.count,
             unpriced=dict(self._unpriced),
-            problem=self._problem,
+            problem=self._backlog.problem,
             ledger=self.ledger.health(),
         )
 
@@ -288,12 +254,9 @@ class Recorder:
         self.ledger.close()
 
     def after_fork(self) -> None:
-        """In a forked child: what waits, and what was lost, is the parent's to store and to tell."""
+        """In a forked child: another thread of the parent may have held the lock."""
         self._lock = threading.RLock()
-        self._draining = threading.Lock()
-        self._timer = None
-        self._buffer.clear()
-        self._lost = self._unreported = 0
+        self._faults.after_fork()
 
     def _quote(self, **call: Any) -> Quote:
         """The catalog's answer; a catalog that fails must not cost us the entry."""
@@ -302,99 +265,6 @@ class Recorder:
         except Exception:  # noqa: BLE001 - whatever a price list raises, the usage has to be kept
             self.fault("pricing a call")
             return no_quote(QuoteStatus.UNPRICED, "the price catalog failed on this call; see the log")
-
-    def _drain(self, *, wait_s: float = 0.0) -> bool:
-        """Write the buffer; whether it is empty now. Tries at most once a second, and one thread at a time.
-
-        The ledger is never called under `_lock`: a collection in another thread may hold the ledger's own locks and ask
-        for ours.
-        """
-        if time.monotonic() < self._retry_at or not self._draining.acquire(timeout=wait_s):
-            return False
-        try:
-            for _ in range(len(self._buffer)):
-                entry = self._buffer.popleft()
-                if self._stored(entry):
-                    self._count_recorded()
-                else:
-                    self._buffer.append(entry)  # at the end: if only this one is refused, the others need not wait
-                    if time.monotonic() < self._retry_at:
-                        return False
-            if not self._buffer:
-                reason, self._problem = self._problem, None
-                if reason:
-                    _log.info("costtrace: the ledger takes entries again")
-                self._report_loss(reason or "the ledger refused entries")
-            return not self._buffer
-        finally:
-            self._draining.release()
-
-    def _stored(self, entry: Entry) -> bool:
-        try:
-            self.ledger.spool(entry)
-        except Exception as error:  # noqa: BLE001 - a ledger may be anybody's, and what it refuses has to be kept
-            self._refused(error)
-            return False
-        return True
-
-    def _count_recorded(self) -> None:
-        with self._lock:
-            self._recorded += 1
-
-    def _refused(self, error: Exception) -> None:
-        """Note why. The store as such is given a rest; an error that is none of a ledger's may be the entry's own."""
-        if isinstance(error, LedgerError):
-            self._retry_at = time.monotonic() + _RETRY_S
-            problem = str(error)
-        else:
-            self.fault("storing an entry")
-            problem = f"the ledger failed with {type(error).__name__}"
-        if self._problem is None:
-            _log.error("%s; entries wait in memory", problem)
-        self._problem = problem
-
-    def _keep(self, entry: Entry) -> None:
-        with self._lock:
-            kept = len(self._buffer) < self._capacity
-            if kept:
-                self._buffer.append(entry)
-            else:
-                self._lost += 1
-                self._unreported += 1
-            first = not kept and self._lost == 1
-        if kept:
-            self._try_later()
-        if first:
-            _log.error("costtrace: the buffer of %d entries is full; entries are lost from now on", self._capacity)
-
-    def _try_later(self) -> None:
-        """An outage may be followed by silence, in which nobody else would try again."""
-        timer = threading.Timer(_RETRY_S, self._try_again)
-        timer.daemon = True
-        with self._lock:
-            if self._timer is not None:
-                return
-            self._timer = timer
-        try:
-            timer.start()
-        except RuntimeError:  # no thread to be had, as at the end of the process
-            self._timer = None
-
-    def _try_again(self) -> None:
-        self._timer = None
-        if not self._drain():
-            self._try_later()
-
-    def _report_loss(self, reason: str) -> None:
-        if self._unreported:
-            count = self._unreported
-            try:
-                self.ledger.report_loss(count, reason)
-            except Exception as error:  # noqa: BLE001 - a ledger may be anybody's
-                self._refused(error)
-            else:
-                with self._lock:
-                    self._unreported -= count
 
     def _count_unpriced(self, entry: Entry, quote: Quote) -> None:
         pair = f"{entry.provider}/{entry.model}"
@@ -442,18 +312,10 @@ def _counted(counts: object) -> Usage:
 _live: Final[weakref.WeakSet[Recorder]] = weakref.WeakSet()
 
 
-def _at_exit() -> None:
-    for recorder in list(_live):
-        left = recorder.drain()
-        if left:
-            _log.error("costtrace: %d entries could not be stored before the process ended", left)
-
-
 def _after_fork() -> None:
     for recorder in list(_live):
         recorder.after_fork()
 
 
-atexit.register(_at_exit)
 if hasattr(os, "register_at_fork"):  # not on Windows
     os.register_at_fork(after_in_child=_after_fork)
