@@ -34,7 +34,7 @@ mutation: $(VENV)/.mutation
 	$(BIN)/python tests/mutation/score.py $(ARGS)
 
 clean:
-	rm -rf $(VENV) $(VENV)-bench .cache
+	rm -rf $(VENV) $(VENV)-bench $(VENV)-peers .cache
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "costtrace needs Python 3.11 or newer, and none was found on the PATH"; exit 1; }
@@ -46,12 +46,19 @@ $(VENV)/.demo: $(VENV)/bin/python pyproject.toml constraints.txt
 	@touch $@
 
 # The local model has no wheel for every platform; its tests skip where it is missing. Of litellm only the price table is
-# read, as data.
+# read, as data, and of arcade-posthog-api PostHog's own description of its API. hogql-parser is a compiled parser.
 $(VENV)/.test: $(VENV)/bin/python pyproject.toml constraints.txt
 	@echo "Installing what the tests need into $(VENV) ..."
 	$(PIP) --editable '.[dev]'
 	-$(PIP) --editable '.[local-llm]'
-	-$(PIP) --no-deps litellm
+	-$(PIP) --no-deps litellm arcade-posthog-api hogql-parser
+	-$(MAKE) --no-print-directory $(VENV)-peers/.installed
+	@touch $@
+
+# Emulators of AWS pin versions of their own; the tests that need one skip where it is missing.
+$(VENV)-peers/.installed: tests/peers/requirements.txt
+	$(PYTHON) -m venv $(VENV)-peers
+	$(VENV)-peers/bin/python -m pip install --quiet --disable-pip-version-check --requirement tests/peers/requirements.txt
 	@touch $@
 
 $(VENV)/.mutation: $(VENV)/.test

@@ -8,9 +8,12 @@
     │   ├── InvalidRates                   the operator: a row of the rates file, by table and key
     │   └── MissingExtra (ImportError)     the operator: an optional dependency, with the pip line
     ├── PricesUnavailable                  newer prices cannot be had, or not be written; those in use stay in use
-    └── LedgerError                        the store
-        ├── LedgerUnavailable              may pass: locked, disk full; the caller keeps its entries and tries again
-        └── LedgerUnusable                 will not pass by itself: corrupt, read-only, newer schema
+    ├── LedgerError                        the store
+    │   ├── LedgerUnavailable              may pass: locked, disk full; the caller keeps its entries and tries again
+    │   └── LedgerUnusable                 will not pass by itself: corrupt, read-only, newer schema
+    └── ExporterError                      where entries are delivered to
+        ├── ExporterUnavailable            may pass: the outbox keeps the entries and tries again
+        └── ExporterStopped                will not pass by itself: a wrong key, a table that is missing
 
 Inside the host application none of these escapes from a callback: the recorder keeps the entry, counts and logs.
 """
@@ -78,3 +81,20 @@ class LedgerUnavailable(LedgerError):  # noqa: N818 - names what is wrong
 
 class LedgerUnusable(LedgerError):  # noqa: N818 - names what is wrong
     """The store needs a person (corrupt file, read-only place, written by a newer version)."""
+
+
+class ExporterError(CostTraceError):
+    """Entries could not be delivered; all of them are kept."""
+
+
+class ExporterUnavailable(ExporterError):  # noqa: N818 - names what is wrong
+    """Nothing is known of the batch, or it was put off: deliver it again later."""
+
+    def __init__(self, reason: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(reason)
+        self.retry_after_s = retry_after_s
+        """How long to wait at least, where the other side said so."""
+
+
+class ExporterStopped(ExporterError):  # noqa: N818 - names what is wrong
+    """The destination refuses everything until a person has changed something, such as a key."""

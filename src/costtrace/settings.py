@@ -29,6 +29,12 @@ VARIABLES: Final[Mapping[str, str]] = MappingProxyType(
         "COSTTRACE_PUBLIC_BASE_URL": "address that Twilio calls, such as https://example.com; none unless set",
         "COSTTRACE_HASH_KEY": "key of the hashes that stand for phone numbers; none unless set, then no hash is kept",
         "COSTTRACE_TWILIO_BASE_URL": "address of the Twilio API, such as a stand-in's; Twilio's own unless set",
+        "COSTTRACE_EXPORTERS": "where entries are delivered to, separated by commas: posthog, jsonl:///entries.jsonl,"
+        " dynamodb://?ledger=costtrace-ledger; nowhere unless set",
+        "POSTHOG_API_KEY": "the project token of PostHog, phc_...; none unless set",
+        "POSTHOG_HOST": "address of PostHog, such as https://eu.i.posthog.com; its US cloud unless set",
+        "POSTHOG_PERSONAL_API_KEY": "personal key of PostHog for reports and checks, phx_...; none unless set",
+        "POSTHOG_PROJECT_ID": "number of the PostHog project, for reports and checks; none unless set",
         "TWILIO_ACCOUNT_SID": "the Twilio account, AC and 32 digits; none unless set",
         "TWILIO_AUTH_TOKEN": "Auth Token; several, separated by commas, while it is rotated; none unless set",
     }
@@ -47,6 +53,11 @@ class Settings:
     public_base_url: str | None = None
     hash_key: str | None = field(default=None, repr=False)
     twilio_base_url: str | None = None
+    exporters: str | None = None
+    posthog_api_key: str | None = field(default=None, repr=False)
+    posthog_host: str = "https://us.i.posthog.com"
+    posthog_personal_api_key: str | None = field(default=None, repr=False)
+    posthog_project_id: str | None = None
     twilio_account_sid: str | None = None
     twilio_auth_token: str | None = field(default=None, repr=False)
 
@@ -61,6 +72,11 @@ class Settings:
             public_base_url=os.environ.get("COSTTRACE_PUBLIC_BASE_URL") or None,
             hash_key=os.environ.get("COSTTRACE_HASH_KEY") or None,
             twilio_base_url=os.environ.get("COSTTRACE_TWILIO_BASE_URL") or None,
+            exporters=os.environ.get("COSTTRACE_EXPORTERS") or None,
+            posthog_api_key=os.environ.get("POSTHOG_API_KEY") or None,
+            posthog_host=os.environ.get("POSTHOG_HOST") or cls.posthog_host_default(),
+            posthog_personal_api_key=os.environ.get("POSTHOG_PERSONAL_API_KEY") or None,
+            posthog_project_id=os.environ.get("POSTHOG_PROJECT_ID") or None,
             twilio_account_sid=os.environ.get("TWILIO_ACCOUNT_SID") or None,
             twilio_auth_token=os.environ.get("TWILIO_AUTH_TOKEN") or None,
         )
@@ -70,10 +86,18 @@ class Settings:
         """The embedded ledger: a file in the working directory."""
         return "sqlite:///costtrace.db"
 
+    @staticmethod
+    def posthog_host_default() -> str:
+        """PostHog's cloud in the United States."""
+        return "https://us.i.posthog.com"
+
     def twilio_auth_tokens(self) -> tuple[str, ...]:
         """The Auth Tokens, the current one first; none where the variable is not set."""
-        tokens = (token.strip() for token in (self.twilio_auth_token or "").split(","))
-        return tuple(token for token in tokens if token)
+        return _words(self.twilio_auth_token)
+
+    def exporter_addresses(self) -> tuple[str, ...]:
+        """Where entries are delivered to; nowhere where the variable is not set."""
+        return _words(self.exporters)
 
     def twilio_client(self) -> Client:
         """A client for the account, with its current Auth Token; raises ConfigurationError naming what is not set."""
@@ -109,6 +133,11 @@ class Settings:
     def recorder(self) -> Recorder:
         """A recorder as these settings say; raises ConfigurationError."""
         return Recorder(open_ledger(self.ledger, durability=self.durability), catalog=self.catalog())
+
+
+def _words(text: str | None) -> tuple[str, ...]:
+    """The parts between the commas."""
+    return tuple(word for part in (text or "").split(",") if (word := part.strip()))
 
 
 _lock: Final = threading.Lock()

@@ -68,16 +68,10 @@ def test_every_setting_is_shown_with_its_value(run: Run, monkeypatch: pytest.Mon
 
     _, found = checked(run, "--ledger", "sqlite:///given.db")
 
-    assert {name: found[name][0]["found"] for name in VARIABLES} == {
+    assert {name: found[name][0]["found"] for name in VARIABLES} == dict.fromkeys(VARIABLES, "none") | {
         "COSTTRACE_LEDGER": "sqlite:///given.db (from --ledger)",
-        "COSTTRACE_RATES": "none",
-        "COSTTRACE_PRICES": "none",
         "COSTTRACE_DURABILITY": "full",
-        "COSTTRACE_PUBLIC_BASE_URL": "none",
-        "COSTTRACE_HASH_KEY": "none",
-        "COSTTRACE_TWILIO_BASE_URL": "none",
-        "TWILIO_ACCOUNT_SID": "none",
-        "TWILIO_AUTH_TOKEN": "none",
+        "POSTHOG_HOST": "https://us.i.posthog.com",
     }
 
 
