@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from costtrace.pricing import Catalog
-from costtrace.usage import usage_from_metadata
+from costtrace.usage_metadata import usage_from_metadata
 
 TURNS, CALLS = 20, 300
 BAR_US, BAR_RATIO, BAR_BATCH = 6.0, 20.0, 20_000

@@ -26,7 +26,7 @@ from costtrace.pricing.sheet import RateSheet
 from costtrace.quote import QuoteStatus
 from costtrace.recorder import Recorder
 from costtrace.testing import MemoryLedger
-from costtrace.usage import usage_from_metadata
+from costtrace.usage_metadata import usage_from_metadata
 from tests.factories import make_entry, make_usage
 from tests.ledger.processes import ROOT, TIMEOUT_S
 

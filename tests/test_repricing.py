@@ -24,7 +24,8 @@ from costtrace.quote import Quote, QuoteStatus
 from costtrace.recorder import Recorder
 from costtrace.repricing import Repricing, reprice
 from costtrace.testing import MemoryLedger
-from costtrace.usage import Usage, usage_from_metadata
+from costtrace.usage import Usage
+from costtrace.usage_metadata import usage_from_metadata
 from tests.factories import MESSAGE, NOW, make_costs, make_entry, make_usage
 
 SINCE = Selection(since=NOW - timedelta(days=1))

@@ -18,9 +18,8 @@ from costtrace.usage import (
     FLAG_OVERLAP,
     FLAG_TOTAL_MISMATCH,
     Usage,
-    usage_from_metadata,
-    usage_from_token_usage,
 )
+from costtrace.usage_metadata import usage_from_metadata, usage_from_token_usage
 from tests.strategies import JSON_SCALARS, SMALL_COUNTS, USAGES
 
 INPUT_DETAILS = (

@@ -15,10 +15,8 @@ from costtrace.usage import (
     Usage,
     check_count,
     flagged,
-    tier_of,
-    usage_from_metadata,
-    usage_from_token_usage,
 )
+from costtrace.usage_metadata import tier_of, usage_from_metadata, usage_from_token_usage
 
 MOST: Final = 2**53
 COUNT: Final = "expected a whole number of zero or more"

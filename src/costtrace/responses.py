@@ -16,15 +16,8 @@ from uuid import UUID
 from costtrace.errors import InvalidValue
 from costtrace.reported import reported_amount
 from costtrace.tool_calls import tool_calls
-from costtrace.usage import (
-    FLAG_CACHE_HIT,
-    FLAG_DETAILS_LOST,
-    FLAG_INCOMPLETE,
-    Usage,
-    tier_of,
-    usage_from_metadata,
-    usage_from_token_usage,
-)
+from costtrace.usage import FLAG_CACHE_HIT, FLAG_DETAILS_LOST, FLAG_INCOMPLETE, Usage
+from costtrace.usage_metadata import tier_of, usage_from_metadata, usage_from_token_usage
 
 MAX_TEXT: Final = 512
 _NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})

@@ -1,4 +1,4 @@
-"""Mutation score of what turns usage into money: how many small wrongs in `usage.py` and `pricing/` the tests notice.
+"""Mutation score of what turns usage into money: how many small wrongs in `usage*.py` and `pricing/` the tests notice.
 
 mutmut changes one operator, name, number or text of a function at a time and runs the tests that reach it. This script
 gives it a copy of the tree to work in, the fast tests of the subject, and a bound: above `--sample` mutants a random
@@ -26,6 +26,7 @@ WORK: Final = ROOT / ".cache" / "mutation"
 COPIED: Final = ("src", "tests", "pyproject.toml", "README.md", "LICENSE")
 MUTATED: Final = (
     "src/costtrace/usage.py",
+    "src/costtrace/usage_metadata.py",
     "src/costtrace/reported.py",
     "src/costtrace/responses.py",
     "src/costtrace/tool_calls.py",

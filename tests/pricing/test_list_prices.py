@@ -18,7 +18,8 @@ from costtrace.pricing import Catalog, Quote
 from costtrace.pricing import catalog as catalog_module
 from costtrace.pricing.genai import GenaiPrices
 from costtrace.quote import QuoteStatus
-from costtrace.usage import Usage, usage_from_metadata
+from costtrace.usage import Usage
+from costtrace.usage_metadata import usage_from_metadata
 
 CATALOG = Catalog.default()
 JANUARY = datetime(2026, 1, 20, 9, 30, tzinfo=UTC)

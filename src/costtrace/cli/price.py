@@ -19,7 +19,8 @@ from costtrace.pricing.options import CONTEXT_KEYS, checked, completed
 from costtrace.quote import Quote
 from costtrace.responses import read_response
 from costtrace.settings import Settings
-from costtrace.usage import Usage, usage_from_metadata
+from costtrace.usage import Usage
+from costtrace.usage_metadata import usage_from_metadata
 
 _EXAMPLE: Final = """'{"input_tokens": 450, "output_tokens": 200}'"""
 _OBJECTS: Final = ("usage", "response_metadata", "context")

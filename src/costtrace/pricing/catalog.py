@@ -18,7 +18,8 @@ from costtrace.quote import Quote, QuoteStatus, no_quote
 from costtrace.reported import reported_amount
 from costtrace.responses import read_response
 from costtrace.times import utc
-from costtrace.usage import FLAG_CACHE_HIT, Usage, tier_of, usage_from_metadata
+from costtrace.usage import FLAG_CACHE_HIT, Usage
+from costtrace.usage_metadata import tier_of, usage_from_metadata
 
 NOT_BILLED: Final = Quote(
     status=QuoteStatus.NOT_BILLED, amount=ZERO, reason="LangChain answered from its own cache; no call was made"
