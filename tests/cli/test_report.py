@@ -92,6 +92,17 @@ def test_csv_leaves_an_unknown_amount_empty(run: Run, ledger_url: str) -> None:
     }
 
 
+def test_csv_holds_no_word_that_a_spreadsheet_would_run_as_a_formula(run: Run, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/words.db"
+    open_ledger(url).append(
+        [make_entry(1, context=Context(user_id='=HYPERLINK("http://x")')), make_costs("-1", number=2)]
+    )
+
+    rows = list(csv.DictReader(io.StringIO(run("report", "--by", "user", "--csv", "--ledger", url).stdout)))
+
+    assert {row["user"]: row["actual"] for row in rows} == {'\'=HYPERLINK("http://x")': "0.003125", "u1": "-1"}
+
+
 def test_strict_ends_with_2_when_something_is_unpriced_and_shows_the_report_all_the_same(
     run: Run, ledger_url: str
 ) -> None:

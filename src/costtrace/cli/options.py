@@ -9,7 +9,7 @@ from typing import Annotated, Final
 import typer
 
 from costtrace.errors import ConfigurationError, InvalidValue
-from costtrace.ledger import SqliteLedger, open_ledger
+from costtrace.ledger import Ledger, Selection, SqliteLedger, open_ledger
 from costtrace.settings import Settings
 
 EXIT_CODES: Final = (
@@ -27,6 +27,9 @@ LedgerUrl = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON; money is text, so that no digit is lost.")]
+Last = Annotated[str | None, typer.Option("--last", metavar="SPAN", help="Such as 30m, 12h, 7d, 4w.")]
+Since = Annotated[str | None, typer.Option("--since", metavar="DATE", help="First moment, UTC.")]
+Until = Annotated[str | None, typer.Option("--until", metavar="DATE", help="First moment that is not counted, UTC.")]
 RatesFile = Annotated[
     str | None,
     typer.Option(
@@ -56,11 +59,11 @@ def ledger_url(url: str | None) -> str:
     return url or Settings.from_environment().ledger
 
 
-def existing_ledger(url: str | None) -> SqliteLedger:
-    """The ledger to read from; ConfigurationError where there is none, because reading must not make one."""
+def existing_ledger(url: str | None) -> Ledger:
+    """The ledger to read from; ConfigurationError where there is no such file, because reading must not make one."""
     address = ledger_url(url)
     ledger = open_ledger(address)
-    if not ledger.exists:
+    if isinstance(ledger, SqliteLedger) and not ledger.exists:
         raise ConfigurationError(
             f"there is no ledger at {address!r}; name another with --ledger or COSTTRACE_LEDGER, or make one to look at"
             " with `costtrace demo`"
@@ -86,3 +89,16 @@ def ago(text: str, option: str) -> datetime:
         return datetime.now(UTC) - timedelta(seconds=int(span[1]) * _SECONDS[span[2]])
     except OverflowError:
         raise InvalidValue(option, text, "a span that begins after the year 1") from None
+
+
+def selection(last: str | None, since: str | None, until: str | None) -> Selection:
+    """The time that ``--last``, or ``--since`` and ``--until``, name; all time where none is given."""
+    if last is None:
+        first = None if since is None else moment(since, "--since")
+        end = None if until is None else moment(until, "--until")
+        if first and end and first >= end:
+            raise InvalidValue("--until", until, f"a moment after --since {since}")
+        return Selection(since=first, until=end)
+    if since is not None or until is not None:
+        raise ConfigurationError("--last excludes --since and --until; give one or the other")
+    return Selection(since=ago(last, "--last"))

@@ -8,11 +8,11 @@ from typing import Annotated, Final
 
 import typer
 
-from costtrace.cli.options import AsJson, LedgerUrl, ago, existing_ledger, moment
+from costtrace.cli.options import AsJson, Last, LedgerUrl, Since, Until, existing_ledger, selection
 from costtrace.cli.output import show, show_json
 from costtrace.cli.pages.reports import csv_rows, report_page
-from costtrace.errors import ConfigurationError, InvalidValue
-from costtrace.ledger import GROUPS, LedgerHealth, Selection
+from costtrace.errors import ConfigurationError
+from costtrace.ledger import GROUPS, LedgerHealth
 from costtrace.messages import Totals
 from costtrace.reports import report as reported
 
@@ -22,11 +22,9 @@ _INCOMPLETE: Final = 2
 def report(
     *,
     by: Annotated[str, typer.Option("--by", metavar="WORDS", help=f"Comma-separated: {', '.join(GROUPS)}.")] = "model",
-    last: Annotated[str | None, typer.Option("--last", metavar="SPAN", help="Such as 30m, 12h, 7d, 4w.")] = None,
-    since: Annotated[str | None, typer.Option("--since", metavar="DATE", help="First moment, UTC.")] = None,
-    until: Annotated[
-        str | None, typer.Option("--until", metavar="DATE", help="First moment that is not counted, UTC.")
-    ] = None,
+    last: Last = None,
+    since: Since = None,
+    until: Until = None,
     as_json: AsJson = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV: one row per group and currency.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 2 when something is unpriced.")] = False,
@@ -37,7 +35,7 @@ def report(
         raise ConfigurationError("--json and --csv exclude each other; choose one")
     words = [word.strip() for word in by.split(",") if word.strip()]
     opened = existing_ledger(ledger)
-    found = reported(opened, words, _selection(last, since, until))
+    found = reported(opened, words, selection(last, since, until))
     if as_json:
         show_json(found.to_dict())
     elif as_csv:
@@ -56,15 +54,3 @@ def _missing(total: Totals, health: LedgerHealth) -> str | None:
     if health.waiting or health.rejected or health.lost:
         return "entries are waiting, rejected or lost, and not in this report; `costtrace doctor` says more"
     return None
-
-
-def _selection(last: str | None, since: str | None, until: str | None) -> Selection:
-    if last is None:
-        first = None if since is None else moment(since, "--since")
-        end = None if until is None else moment(until, "--until")
-        if first and end and first >= end:
-            raise InvalidValue("--until", until, f"a moment after --since {since}")
-        return Selection(since=first, until=end)
-    if since is not None or until is not None:
-        raise ConfigurationError("--last excludes --since and --until; give one or the other")
-    return Selection(since=ago(last, "--last"))

@@ -1,0 +1,45 @@
+"""Files that a command writes: whole or not at all."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from costtrace.errors import ConfigurationError
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A new file beside that one, which takes its place when everything is written; after a failure nothing changed.
+
+    Raises ConfigurationError for a place that cannot be written to.
+    """
+    if path.is_dir():
+        raise ConfigurationError(f"{path} cannot be written: it is a directory")
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        yield unfinished
+        unfinished.replace(path)
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be written: {error.strerror or error}") from None
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_text_file(path: Path) -> Iterator[TextIO]:
+    """The same for text: UTF-8, line ends as they are written."""
+    with whole_file(path) as unfinished, unfinished.open("w", encoding="utf-8", newline="") as stream:
+        yield stream
+
+
+def exact_output() -> TextIO:
+    """Standard output for data: UTF-8 whatever the locale, line ends as they are written."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8", errors="strict", newline="")
+    return sys.stdout
