@@ -14,21 +14,25 @@ from typing import Final, Literal
 
 from costtrace.cli.page import without_password
 from costtrace.errors import ConfigurationError, CostTraceError
-from costtrace.ledger import LedgerHealth, Selection, SqliteLedger, open_ledger
+from costtrace.exporters.posthog.doubling import doubled_by
+from costtrace.ledger import Ledger, LedgerHealth, Selection, SqliteLedger, open_ledger
 from costtrace.pricing import Catalog
 from costtrace.pricing.genai import GenaiPrices
 from costtrace.pricing.rate_file import RateFile
 from costtrace.quote import QuoteStatus
 from costtrace.reports import Gap, gaps
-from costtrace.settings import VARIABLES, Settings, unknown_variables
+from costtrace.settings import VARIABLES, Settings, otlp_endpoints, unknown_variables
 from costtrace.usage import Usage
 
 State = Literal["ok", "warn", "fail"]
 
 DISTRIBUTION: Final = "langchain-costtrace"
+POSTHOG: Final = "posthog"
 _GIGABYTE: Final = 1_000_000_000
 _LOW_DISK: Final = _GIGABYTE
 _NO_DISK: Final = _GIGABYTE // 10
+_RECENTLY: Final = timedelta(days=30)
+"""How far back is looked where the whole ledger would have to be read."""
 _CLOCK_TOLERANCE: Final = timedelta(minutes=2)
 _STALE_PRICES: Final = timedelta(days=90)
 """Among more than a thousand models some price changes every few weeks; a table that knows of none is old."""
@@ -81,10 +85,13 @@ def all_checks(settings: Settings, *, given: Mapping[str, str]) -> Iterator[Chec
         yield Check(name="ledger", state="fail", found=without_password(str(error)))
     else:
         yield from _ledger(ledger, catalog)
-        yield _disk(ledger.path.absolute().parent)
+        if isinstance(ledger, SqliteLedger):
+            yield _disk(ledger.path.absolute().parent)
     yield _price_table(settings.prices, datetime.now(UTC))
     yield _rates_file(settings.rates)
     yield _instrumentation([distribution.name for distribution in metadata.distributions()])
+    if POSTHOG in settings.exporter_addresses():
+        yield _posthog(settings, otlp_endpoints())
     yield _extras(metadata.requires(DISTRIBUTION) or [])
 
 
@@ -114,26 +121,28 @@ def _catalog(settings: Settings) -> Catalog:
         return Catalog.default()
 
 
-def _ledger(ledger: SqliteLedger, catalog: Catalog) -> Iterator[Check]:
-    if not ledger.exists:
+def _ledger(ledger: Ledger, catalog: Catalog) -> Iterator[Check]:
+    if isinstance(ledger, SqliteLedger) and not ledger.exists:
         found, advice = f"nothing was recorded at {ledger.name!r} yet", "the first recorded call makes the file"
         yield Check(name="ledger", state="warn", found=found, advice=advice)
         return
     health = ledger.health()
     yield _health(health)
-    if health.entries is None:
+    if health.entries is None and health.problem:
         return
+    now = datetime.now(UTC)
+    recent = Selection() if health.entries is not None else Selection(since=now - _RECENTLY)
     try:
-        yield _clock(ledger, datetime.now(UTC))
-        yield from _gaps(gaps(ledger), catalog)
+        yield _clock(ledger, now)
+        yield from _gaps(gaps(ledger, recent), catalog)
     except CostTraceError as error:  # it went away while we looked
         yield Check(name="ledger", state="fail", found=str(error))
 
 
 def _health(health: LedgerHealth) -> Check:
-    counts = f"{health.entries} entries at {health.name!r}"
-    if health.entries is None:
-        return Check(name="ledger", state="fail", found=health.problem or "it cannot be read")
+    if health.entries is None and health.problem:
+        return Check(name="ledger", state="fail", found=health.problem)
+    counts = f"{'uncounted' if health.entries is None else health.entries} entries at {health.name!r}"
     if health.problem:
         advice = f"{health.waiting} bytes wait in the spool beside it and are safe; they move in once this is mended"
         return Check(name="ledger", state="fail", found=f"{counts}; {health.problem}", advice=advice)
@@ -146,7 +155,7 @@ def _health(health: LedgerHealth) -> Check:
     return Check(name="ledger", state="ok", found=f"{counts}, none waiting, rejected or lost")
 
 
-def _clock(ledger: SqliteLedger, now: datetime) -> Check:
+def _clock(ledger: Ledger, now: datetime) -> Check:
     future = ledger.totals(("message",), Selection(since=now + _CLOCK_TOLERANCE))
     if not future:
         return Check(name="clock", state="ok", found="no entry lies in the future")
@@ -235,6 +244,19 @@ def _instrumentation(distributions: Sequence[str]) -> Check:
         return Check(name="instrumentation", state="ok", found="no other one is installed")
     advice = "only one should own the cost on spans: switch off theirs, or do not sum both"
     return Check(name="instrumentation", state="warn", found=f"also installed: {', '.join(others)}", advice=advice)
+
+
+def _posthog(settings: Settings, endpoints: Sequence[str]) -> Check:
+    """Whether events can be delivered there, and whether PostHog would learn of each model call a second time."""
+    if settings.posthog_api_key is None:
+        advice = "set POSTHOG_API_KEY to the project token, phc_..., of PostHog's project settings"
+        return Check(name=POSTHOG, state="fail", found="there is no project token to deliver with", advice=advice)
+    doubles = list(doubled_by(modules=(), otlp_endpoints=endpoints))
+    if doubles:
+        advice = "send those spans elsewhere: each model call would be in PostHog twice, once at PostHog's own estimate"
+        return Check(name=POSTHOG, state="warn", found="; ".join(doubles), advice=advice)
+    found = f"events go to {without_password(settings.posthog_host)}"
+    return Check(name=POSTHOG, state="ok", found=f"{found}; whoever delivers them warns of PostHog's own handlers")
 
 
 def _extras(requirements: Sequence[str]) -> Check:
