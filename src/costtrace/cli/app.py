@@ -13,9 +13,12 @@ from typer.core import TyperGroup
 
 from costtrace.cli.demo import demo
 from costtrace.cli.doctor import doctor
+from costtrace.cli.export import export_app
+from costtrace.cli.import_ import import_app
 from costtrace.cli.message import message
 from costtrace.cli.options import EXIT_CODES
 from costtrace.cli.page import shown, without_password
+from costtrace.cli.posthog import posthog_app
 from costtrace.cli.price import price
 from costtrace.cli.prices import prices_app
 from costtrace.cli.report import report
@@ -92,3 +95,6 @@ for _command in (demo, message, report, tail, price, reprice, serve, doctor):
     app.command(epilog=EXIT_CODES)(_command)
 app.add_typer(prices_app)
 app.add_typer(sms_app)
+app.add_typer(export_app)
+app.add_typer(import_app)
+app.add_typer(posthog_app)
