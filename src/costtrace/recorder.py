@@ -183,8 +183,8 @@ class Recorder:
         Give a `cost` that is known, or an `estimate`, or a `usage` alone (counts by bucket, such as ``{"request": 1}``)
         that the catalog prices by `provider` and `name`, as your rates file has them. `name` stands where a call has
         its model. The message is the open one unless `message_uuid` names another. `source_id` is what the seller calls
-        this purchase: recorded again under the same kind and id, by whichever process, it counts once. `occurred_at` is
-        now unless given. `details` must hold no text that a person wrote.
+        this purchase: recorded again under the same kind and id, by whichever process, it counts once (on DynamoDB:
+        once in each message). `occurred_at` is now unless given. `details` must hold no text that a person wrote.
 
         Raises InvalidValue for what cannot be right, nothing being recorded then; never for a broken store.
         """
@@ -226,6 +226,11 @@ class Recorder:
     def fault(self, doing: str) -> None:
         """Log and count a fault of our own; to be called where the exception was caught. Logged once for each doing."""
         self._faults.note(doing)
+
+    @property
+    def buffered(self) -> int:
+        """How many entries wait in memory; the ledger is not asked anything for this."""
+        return len(self._backlog)
 
     def drain(self) -> int:
         """Try now to store what waits in memory; how many entries still wait."""

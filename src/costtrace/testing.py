@@ -10,6 +10,7 @@ from typing import Final
 from costtrace.entry import Entry, Standing
 from costtrace.errors import UnknownMessage
 from costtrace.ledger.protocol import EVERYTHING, LedgerHealth, Selection, check_groups
+from costtrace.ledger.selecting import group_of, is_selected
 from costtrace.messages import Message, Totals, fold, totals_of
 
 __all__ = ["MemoryLedger"]
@@ -51,7 +52,7 @@ class MemoryLedger:
         self, *, after: int = 0, limit: int | None = None, selection: Selection = EVERYTHING
     ) -> Iterator[tuple[int, Entry]]:
         """The entries in the order they came."""
-        found = [pair for pair in enumerate(self._snapshot(), 1) if pair[0] > after and _selected(pair[1], selection)]
+        found = [pair for pair in enumerate(self._snapshot(), 1) if pair[0] > after and is_selected(pair[1], selection)]
         return iter(found if limit is None else found[:limit])
 
     def find(self, entry_id: str) -> Entry | None:
@@ -76,8 +77,8 @@ class MemoryLedger:
         fields = check_groups(by)
         totals: dict[tuple[str | None, ...], Totals] = {}
         for entry in self._snapshot():
-            if _selected(entry, selection):
-                key = tuple(_value(entry, field) for field in fields)
+            if is_selected(entry, selection):
+                key = group_of(entry, fields)
                 totals[key] = totals.get(key, Totals()).plus(totals_of(entry))
         return totals
 
@@ -104,20 +105,3 @@ class MemoryLedger:
     def _snapshot(self) -> list[Entry]:
         with self._lock:
             return list(self._entries.values())
-
-
-def _selected(entry: Entry, selection: Selection) -> bool:
-    return (selection.since is None or entry.occurred_at >= selection.since) and (
-        selection.until is None or entry.occurred_at < selection.until
-    )
-
-
-def _value(entry: Entry, field: str) -> str | None:
-    if field == "day":
-        return entry.occurred_at.date().isoformat()
-    if field == "cost_status":
-        return entry.cost_status
-    if field in ("kind", "message_uuid", "model", "provider"):
-        return str(getattr(entry, field)) if getattr(entry, field) is not None else None
-    value: str | None = getattr(entry.context, field)
-    return value

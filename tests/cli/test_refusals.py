@@ -13,6 +13,7 @@ from tests.cli.conftest import MESSAGE, Process, Run
 from tests.factories import make_entry
 
 READING = [["message", MESSAGE], ["report"], ["tail", "--once"]]
+ADDRESSES = "use 'sqlite:///costtrace.db' or 'dynamodb://?ledger=costtrace-ledger'"
 USAGE = ("--usage", '{"input_tokens": 1, "output_tokens": 1}')
 GPT_4O = ("--provider", "openai", "--model", "gpt-4o")
 
@@ -49,7 +50,7 @@ def test_a_ledger_that_is_not_there_is_not_made(run: Run, tmp_path: Path, words:
 @pytest.mark.parametrize("words", READING)
 @pytest.mark.parametrize("url", ["costs.db", "postgres://host/db", "sqlite:///"])
 def test_an_address_of_no_ledger(run: Run, words: list[str], url: str) -> None:
-    assert refused(run, *words, "--ledger", url) == f"ledger address {url!r} is not known; use 'sqlite:///costtrace.db'"
+    assert refused(run, *words, "--ledger", url) == f"ledger address {url!r} is not known; {ADDRESSES}"
 
 
 @pytest.mark.parametrize("words", READING)
@@ -212,7 +213,7 @@ def test_a_number_that_is_none(run: Run, ledger_url: str) -> None:
     [
         (["--live", "--local-llm"], "--live and --local-llm exclude each other; choose one"),
         (["--live"], "--live needs an OpenAI key in OPENAI_API_KEY; without one, run `costtrace demo`"),
-        (["--ledger", "costs.db"], "ledger address 'costs.db' is not known; use 'sqlite:///costtrace.db'"),
+        (["--ledger", "costs.db"], f"ledger address 'costs.db' is not known; {ADDRESSES}"),
         (
             ["--ledger", "sqlite:////dev/null/costs.db"],
             "ledger '/dev/null/costs.db': its directory cannot be made: File exists",
@@ -237,7 +238,7 @@ def test_no_traceback_is_seen_by_who_runs_it_as_a_process(process: Process) -> N
 def test_a_password_in_an_address_is_not_repeated(run: Run) -> None:
     sentence = refused(run, "report", "--ledger", "postgres://me:hunter2@host/db")
 
-    assert sentence == "ledger address 'postgres://***@host/db' is not known; use 'sqlite:///costtrace.db'"
+    assert sentence == f"ledger address 'postgres://***@host/db' is not known; {ADDRESSES}"
 
 
 def test_control_characters_of_the_question_are_not_obeyed_in_the_answer(run: Run, ledger_url: str) -> None:

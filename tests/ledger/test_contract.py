@@ -75,7 +75,7 @@ class TestSpool:
         assert ledger.message(MESSAGE).entries == (entry,)
         assert [found for _, found in ledger.entries()] == [entry]
         assert ledger.totals()[()] == totals_of(entry)
-        assert ledger.last_seq() == 1
+        assert [ledger.last_seq()] == [seq for seq, _ in ledger.entries()]
 
     def test_of_the_same_entry_again_changes_nothing(self, ledger: Ledger) -> None:
         for _ in range(3):
@@ -132,20 +132,22 @@ class TestEntries:
         assert list(ledger.entries()) == []
         assert ledger.last_seq() == 0
 
-    def test_are_walked_to_the_end_over_many_pages(self, ledger: Ledger) -> None:
-        ledger.append(make_costs("1", number=number) for number in range(2500))
-        assert len(ids(ledger)) == 2500
-        assert len(ids(ledger, limit=2100)) == 2100
-        assert len(ids(ledger, after=1200, limit=1100)) == 1100
+    def test_are_walked_to_the_end_over_many_pages(self, ledger: Ledger, many: int) -> None:
+        ledger.append(make_costs("1", number=number) for number in range(many))
+        sequence = [seq for seq, _ in ledger.entries()]
+        assert len(sequence) == many
+        assert len(ids(ledger, limit=many - 10)) == many - 10
+        behind = ledger.entries(after=sequence[49], limit=many - 100)
+        assert [seq for seq, _ in behind] == sequence[50:-50]
 
-    def test_written_during_a_walk_are_neither_skipped_nor_repeated(self, ledger: Ledger) -> None:
-        ledger.append(make_costs("1", number=number) for number in range(1500))
+    def test_written_during_a_walk_are_neither_skipped_nor_repeated(self, ledger: Ledger, many: int) -> None:
+        ledger.append(make_costs("1", number=number) for number in range(many))
         walk = ledger.entries()
         seen = [next(walk)[0] for _ in range(10)]
         ledger.spool(make_entry(9999))
         seen += [seq for seq, _ in walk]
         assert seen == sorted(set(seen))
-        assert len(seen) >= 1500
+        assert len(seen) >= many
 
     @given(found=st.lists(entries(), max_size=5, unique_by=lambda entry: entry.entry_id), by_spool=st.booleans())
     @FRESH_EACH
@@ -210,13 +212,14 @@ def billed(draw: Callable[[st.SearchStrategy[Any]], Any]) -> Entry:
     """Entries that share a few users, days, models: with every amount an entry can hold, or none."""
     kind = draw(st.sampled_from(["settled", "estimate", "exact", "unpriced", "free", "replacing"]))
     amount = str(draw(AMOUNTS))
+    number = draw(st.integers(0, 12))
     changes: dict[str, Any] = {
-        "number": draw(st.integers(0, 12)),
+        "number": number,
         "occurred_at": draw(DAYS),
         "provider": draw(FEW),
         "model": draw(FEW),
         "kind": draw(st.sampled_from(["llm", "sms"])),
-        "message_uuid": draw(st.sampled_from(["m1", "m2"])),
+        "message_uuid": f"m{number % 2}",  # an id is one message's: the same id in two is two entries to some stores
         "context": Context(user_id=draw(FEW), channel=draw(FEW), thread_id=draw(FEW)),
     }
     if kind == "exact":
@@ -325,7 +328,8 @@ class TestHealth:
         ledger.spool(make_entry())
         health = ledger.health()
         assert health.name == ledger.name
-        assert (health.entries, health.waiting, health.rejected, health.lost) == (1, 0, 0, 0)
+        assert health.entries in (1, None)  # None where counting means to read them all
+        assert (health.waiting, health.rejected, health.lost) == (0, 0, 0)
         assert health.problem is None
 
     def test_remembers_what_was_reported_lost(self, ledger: Ledger) -> None:
@@ -350,11 +354,19 @@ class TestClose:
 
 
 class TestFind:
-    def test_gives_the_entry_of_that_id(self, ledger: Ledger) -> None:
-        ledger.append([make_entry(1)])
-        ledger.spool(make_costs("2", number=2))
-        assert ledger.find(make_entry(1).entry_id) == make_entry(1)
-        assert ledger.find(make_entry(2).entry_id) == make_costs("2", number=2)
+    def test_gives_the_entry_that_names_an_sms(self, ledger: Ledger) -> None:
+        first, second = make_entry(1, entry_id="sms/SM1"), make_costs("2", number=2, entry_id="sms/SM2")
+        ledger.append([first])
+        ledger.spool(second)
+        assert ledger.find("sms/SM1") == first
+        assert ledger.find("sms/SM2") == second
+
+    def test_gives_the_entry_of_the_message_that_named_the_sms_first(self, ledger: Ledger) -> None:
+        first = make_entry(1, entry_id="sms/SM1")
+        assert ledger.append([first]) == {"sms/SM1"}
+        assert ledger.append([make_entry(1, entry_id="sms/SM1", message_uuid="another")]) == frozenset()
+        assert ledger.find("sms/SM1") == first
+        assert ids(ledger) == ["sms/SM1"]
 
     def test_of_an_unknown_id_is_nothing(self, ledger: Ledger) -> None:
         assert ledger.find("sms/SM1") is None
@@ -393,9 +405,9 @@ class TestWaiting:
         ledger.append([first, replacing(2, first.entry_id, Standing.SETTLED), replacing(3, "sms/another")])
         assert list(ledger.waiting(["sms"])) == [first]
 
-    def test_are_walked_to_the_end_over_many_pages(self, ledger: Ledger) -> None:
-        ledger.append(waiting(number) for number in range(2100))
-        ledger.append(replacing(5000 + number, waiting(number).entry_id) for number in range(0, 2100, 2))
+    def test_are_walked_to_the_end_over_many_pages(self, ledger: Ledger, many: int) -> None:
+        ledger.append(waiting(number) for number in range(many))
+        ledger.append(replacing(5000 + number, waiting(number).entry_id) for number in range(0, many, 2))
         assert [entry.entry_id for entry in ledger.waiting(["sms"])] == [
-            waiting(number).entry_id for number in range(1, 2100, 2)
+            waiting(number).entry_id for number in range(1, many, 2)
         ]

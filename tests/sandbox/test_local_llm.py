@@ -116,7 +116,7 @@ def wire(server: LocalModelServer) -> Iterator[Wire]:
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[SqliteLedger]:
-    with closing(costtrace.open_ledger(f"sqlite:///{tmp_path}/costs.db")) as opened:
+    with closing(SqliteLedger(tmp_path / "costs.db")) as opened:
         yield opened
 
 

@@ -61,7 +61,7 @@ class LedgerHealth:
     name: str
     """Where the entries are, for people."""
     entries: int | None
-    """How many are stored; None where the store cannot be read."""
+    """How many are stored; None where the store cannot be read, or would have to be read whole to count them."""
     waiting: int
     """Bytes that are durable but not yet in the table."""
     rejected: int
@@ -73,34 +73,49 @@ class LedgerHealth:
 
 
 class Ledger(Protocol):
-    """An append-only store of entries that can be read back. Safe to use from many threads."""
+    """An append-only store of entries that can be read back. Safe to use from many threads.
+
+    An entry is known by its id, and an id is one message's. What gives the same id to entries of two messages has two
+    entries in a store that is keyed by message, and the first of them in any other. The ids that name an SMS are known
+    across messages everywhere: ``sms/<MessageSid>`` belongs to the message that said so first.
+    """
 
     @property
     def name(self) -> str:
         """Where the entries are, for people. Ledgers of one name hold the same entries."""
 
     def append(self, entries: Iterable[Entry]) -> frozenset[str]:
-        """Store the entries in one transaction and answer the ids of those that were new.
+        """Store the entries in their order and answer the ids of those that were new.
 
-        All are stored or none. Raises LedgerUnavailable or LedgerUnusable, and then nothing changed.
+        Raises InvalidValue for an entry the store cannot hold, and then nothing changed. Raises LedgerUnavailable or
+        LedgerUnusable; a store with transactions has stored nothing then, and any other perhaps the first of each
+        message's entries. Appending again completes it, and answers as new only what was not stored before.
         """
 
     def spool(self, entry: Entry) -> None:
         """Make the entry durable now and visible to every later read; an id that is known already changes nothing.
 
-        Raises LedgerUnavailable or LedgerUnusable, and then the entry is not stored.
+        Raises LedgerUnavailable or LedgerUnusable; the entry is to be spooled again then, even if only the answer of a
+        remote store was lost.
         """
 
     def message(self, message_uuid: str) -> Message:
         """The message of that uuid; raises UnknownMessage."""
 
     def find(self, entry_id: str) -> Entry | None:
-        """The entry of that id, where there is one: ``sms/<MessageSid>`` tells which message the SID belongs to."""
+        """The entry of that id, where there is one: ``sms/<MessageSid>`` tells which message the SID belongs to.
+
+        A store that is keyed by message finds these only, and raises InvalidValue for other ids.
+        """
 
     def entries(
         self, *, after: int = 0, limit: int | None = None, selection: Selection = EVERYTHING
     ) -> Iterator[tuple[int, Entry]]:
-        """The entries whose sequence number is greater than `after`, in the order they were stored."""
+        """The entries whose sequence number is greater than `after`, in the order they were stored.
+
+        Numbers are above zero and grow, and need not be dense. A store that many machines write to may show an entry a
+        moment later than it was stored, and behind one with a greater number; `message` is exact in any store.
+        """
 
     def waiting(self, kinds: Iterable[str]) -> Iterator[Entry]:
         """The pending entries of those kinds whose place no other has taken: one with ``replaces="pending"`` whose

@@ -1,0 +1,44 @@
+"""Entries that wait in memory: those of an open scope, and those that could not be written when one ended."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+from costtrace.errors import LedgerUnavailable
+from costtrace.ledger.dynamodb.items import Rows
+
+
+class Buffer:
+    """Entries in the order they came, so many at most. Safe to use from many threads."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._lock = threading.Lock()
+        self._entries: list[Rows] = []
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def add(self, rows: Rows) -> None:
+        """Keep one more; raises LedgerUnavailable where too many wait."""
+        with self._lock:
+            if len(self._entries) >= self._limit:
+                raise LedgerUnavailable(f"{self._limit} entries wait in memory for DynamoDB already")
+            self._entries.append(rows)
+
+    def take(self) -> list[Rows]:
+        """All of them; they are the caller's now."""
+        with self._lock:
+            taken, self._entries = self._entries, []
+            return taken
+
+    def put_back(self, left: Sequence[Rows]) -> None:
+        """Keep them again, before what came since."""
+        with self._lock:
+            self._entries[:0] = left
+
+    def after_fork(self) -> None:
+        """In a forked child: what waits is the parent's to write."""
+        self._lock = threading.Lock()
+        self._entries = []
