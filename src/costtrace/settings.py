@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from costtrace.errors import ConfigurationError, InvalidValue
-from costtrace.ledger import open_ledger
+from costtrace.ledger import Ledger, open_ledger
 from costtrace.pricing import Catalog
 from costtrace.recorder import Recorder
 
 if TYPE_CHECKING:
     from twilio.rest import Client
 
+    from costtrace.exporters import Exporter
     from costtrace.twilio.addresses import NumberHasher
 
 VARIABLES: Final[Mapping[str, str]] = MappingProxyType(
@@ -31,10 +32,21 @@ VARIABLES: Final[Mapping[str, str]] = MappingProxyType(
         "COSTTRACE_TWILIO_BASE_URL": "address of the Twilio API, such as a stand-in's; Twilio's own unless set",
         "COSTTRACE_EXPORTERS": "where entries are delivered to, separated by commas: posthog, jsonl:///entries.jsonl,"
         " dynamodb://?ledger=costtrace-ledger; nowhere unless set",
+        "COSTTRACE_ENVIRONMENT": "production, staging or a word of your own, for entries and events; none unless set",
+        "COSTTRACE_MODEL": "the model of the Lambda functions' agent; openai:gpt-4o-mini unless set",
+        "COSTTRACE_FROM_NUMBER": "the number that Lambda functions send from, +14155550199; none unless set",
+        "COSTTRACE_MESSAGING_SERVICE_SID": "the Messaging Service they send through instead, MG...; none unless set",
+        "COSTTRACE_WRITES": "each (Lambda functions store every entry before they go on) or scope (together, before the"
+        " answer: sooner, but a function that is killed loses them); each unless set",
+        "COSTTRACE_PARKED_QUEUE_URL": "SQS queue of the statuses whose message is not known yet; none unless set",
+        "COSTTRACE_REPLY_QUEUE_URL": "SQS queue of the replies to be written; none unless set",
+        "COSTTRACE_DEAD_LETTER_QUEUE_URL": "SQS queue of the entries that no exporter will take; none unless set",
+        "COSTTRACE_MINISTACK": "Python that has ministack, for `costtrace demo --aws`; looked for unless set",
         "POSTHOG_API_KEY": "the project token of PostHog, phc_...; none unless set",
         "POSTHOG_HOST": "address of PostHog, such as https://eu.i.posthog.com; its US cloud unless set",
         "POSTHOG_PERSONAL_API_KEY": "personal key of PostHog for reports and checks, phx_...; none unless set",
         "POSTHOG_PROJECT_ID": "number of the PostHog project, for reports and checks; none unless set",
+        "OPENAI_API_KEY": "the key of OpenAI, for the Lambda functions' agent and for a live demo; none unless set",
         "TWILIO_ACCOUNT_SID": "the Twilio account, AC and 32 digits; none unless set",
         "TWILIO_AUTH_TOKEN": "Auth Token; several, separated by commas, while it is rotated; none unless set",
     }
@@ -54,10 +66,20 @@ class Settings:
     hash_key: str | None = field(default=None, repr=False)
     twilio_base_url: str | None = None
     exporters: str | None = None
+    environment: str | None = None
+    model: str = "openai:gpt-4o-mini"
+    from_number: str | None = None
+    messaging_service_sid: str | None = None
+    writes: str = "each"
+    parked_queue_url: str | None = None
+    reply_queue_url: str | None = None
+    dead_letter_queue_url: str | None = None
+    ministack: str | None = None
     posthog_api_key: str | None = field(default=None, repr=False)
     posthog_host: str = "https://us.i.posthog.com"
     posthog_personal_api_key: str | None = field(default=None, repr=False)
     posthog_project_id: str | None = None
+    openai_api_key: str | None = field(default=None, repr=False)
     twilio_account_sid: str | None = None
     twilio_auth_token: str | None = field(default=None, repr=False)
 
@@ -73,10 +95,20 @@ class Settings:
             hash_key=os.environ.get("COSTTRACE_HASH_KEY") or None,
             twilio_base_url=os.environ.get("COSTTRACE_TWILIO_BASE_URL") or None,
             exporters=os.environ.get("COSTTRACE_EXPORTERS") or None,
+            environment=os.environ.get("COSTTRACE_ENVIRONMENT") or None,
+            model=os.environ.get("COSTTRACE_MODEL") or cls.model_default(),
+            from_number=os.environ.get("COSTTRACE_FROM_NUMBER") or None,
+            messaging_service_sid=os.environ.get("COSTTRACE_MESSAGING_SERVICE_SID") or None,
+            writes=os.environ.get("COSTTRACE_WRITES") or "each",
+            parked_queue_url=os.environ.get("COSTTRACE_PARKED_QUEUE_URL") or None,
+            reply_queue_url=os.environ.get("COSTTRACE_REPLY_QUEUE_URL") or None,
+            dead_letter_queue_url=os.environ.get("COSTTRACE_DEAD_LETTER_QUEUE_URL") or None,
+            ministack=os.environ.get("COSTTRACE_MINISTACK") or None,
             posthog_api_key=os.environ.get("POSTHOG_API_KEY") or None,
             posthog_host=os.environ.get("POSTHOG_HOST") or cls.posthog_host_default(),
             posthog_personal_api_key=os.environ.get("POSTHOG_PERSONAL_API_KEY") or None,
             posthog_project_id=os.environ.get("POSTHOG_PROJECT_ID") or None,
+            openai_api_key=os.environ.get("OPENAI_API_KEY") or None,
             twilio_account_sid=os.environ.get("TWILIO_ACCOUNT_SID") or None,
             twilio_auth_token=os.environ.get("TWILIO_AUTH_TOKEN") or None,
         )
@@ -90,6 +122,11 @@ class Settings:
     def posthog_host_default() -> str:
         """PostHog's cloud in the United States."""
         return "https://us.i.posthog.com"
+
+    @staticmethod
+    def model_default() -> str:
+        """The model of the Lambda functions' agent."""
+        return "openai:gpt-4o-mini"
 
     def twilio_auth_tokens(self) -> tuple[str, ...]:
         """The Auth Tokens, the current one first; none where the variable is not set."""
@@ -126,6 +163,32 @@ class Settings:
         except InvalidValue as error:
             raise ConfigurationError(f"COSTTRACE_HASH_KEY: expected {error.expected}") from None
 
+    def make_exporters(self, ledger: Ledger) -> tuple[Exporter, ...]:
+        """Where the entries of that ledger go, as COSTTRACE_EXPORTERS says; none where it is not set.
+
+        Raises ConfigurationError for an address that is not known and for a key that is missing, MissingExtra for a
+        package.
+        """
+        if not self.exporter_addresses():
+            return ()
+        from costtrace.exporters import open_exporter  # noqa: PLC0415 - where nothing is delivered, none is needed
+
+        if "posthog" in self.exporter_addresses():
+            from costtrace.exporters.posthog.doubling import warn_of_doubles  # noqa: PLC0415 - as above
+
+            warn_of_doubles(otlp_endpoints())
+        return tuple(
+            open_exporter(
+                address,
+                ledger=ledger,
+                posthog_api_key=self.posthog_api_key,
+                posthog_host=self.posthog_host,
+                environment=self.environment,
+                hasher=self.number_hasher(),
+            )
+            for address in self.exporter_addresses()
+        )
+
     def catalog(self) -> Catalog:
         """The price lists as these settings say; raises InvalidRates for a file that cannot be used."""
         return Catalog.default(self.rates, self.prices)
@@ -156,6 +219,18 @@ def default_recorder() -> Recorder:
 def unknown_variables() -> list[str]:
     """Variables that are named like ours and that nothing reads: misspelt, most likely."""
     return sorted(name for name in os.environ if name.startswith("COSTTRACE_") and name not in VARIABLES)
+
+
+def otlp_traces_wanted() -> bool:
+    """Whether the variables of OpenTelemetry name a place that traces are sent to. Its exporter reads them itself."""
+    names = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+    return any(os.environ.get(name) for name in names) and os.environ.get("OTEL_SDK_DISABLED", "").lower() != "true"
+
+
+def otlp_endpoints() -> tuple[str, ...]:
+    """The addresses that the variables of OpenTelemetry name for traces; its exporter reads them itself."""
+    names = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+    return tuple(endpoint for name in names if (endpoint := os.environ.get(name)))
 
 
 def has_openai_key() -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -71,6 +72,8 @@ def test_every_setting_is_shown_with_its_value(run: Run, monkeypatch: pytest.Mon
     assert {name: found[name][0]["found"] for name in VARIABLES} == dict.fromkeys(VARIABLES, "none") | {
         "COSTTRACE_LEDGER": "sqlite:///given.db (from --ledger)",
         "COSTTRACE_DURABILITY": "full",
+        "COSTTRACE_MODEL": "openai:gpt-4o-mini",
+        "COSTTRACE_WRITES": "each",
         "POSTHOG_HOST": "https://us.i.posthog.com",
     }
 
@@ -81,7 +84,7 @@ def test_a_password_in_an_address_is_not_shown(run: Run, monkeypatch: pytest.Mon
     done = run("doctor")
 
     assert done.exit_code == 1
-    assert "  COSTTRACE_LEDGER           postgres://***@host/db\n" in done.stdout
+    assert re.search(r"  COSTTRACE_LEDGER +postgres://\*\*\*@host/db\n", done.stdout)
     assert "hunter2" not in done.stdout
 
 

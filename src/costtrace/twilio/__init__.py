@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from costtrace.twilio.price_plan import PricePlan
     from costtrace.twilio.reconcile import Reconcile, Reconciled
     from costtrace.twilio.segments import Encoding, Forcing, Segmentation, segment
-    from costtrace.twilio.sender import SendUnknown, SentMessage, SmsSender
+    from costtrace.twilio.sender import AlreadySent, SendUnknown, SentMessage, SmsSender
     from costtrace.twilio.settlement import Settled, Settlement
     from costtrace.twilio.sms_rates import SmsRates
 
@@ -32,7 +32,7 @@ _HOMES = {
     "price_plan": ("PricePlan",),
     "reconcile": ("Reconcile", "Reconciled"),
     "segments": ("Encoding", "Forcing", "Segmentation", "segment"),
-    "sender": ("SendUnknown", "SentMessage", "SmsSender"),
+    "sender": ("AlreadySent", "SendUnknown", "SentMessage", "SmsSender"),
     "settlement": ("Settled", "Settlement"),
     "sms_rates": ("SmsRates",),
 }
@@ -40,6 +40,7 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "Address",
+    "AlreadySent",
     "CarrierFee",
     "CostState",
     "Delivery",

@@ -7,6 +7,7 @@ A request without a clear answer is never repeated, because that could send the 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -39,6 +40,16 @@ MAX_LINKS: Final = 32
 """How many model calls an SMS can name as those that made it: the latest."""
 
 _CHAT: Final = "chat"
+_SEND_ID: Final = re.compile(r"[0-9A-Za-z_-]{1,64}")
+
+
+class AlreadySent(CostTraceError):  # noqa: N818 - names what happened, as the other errors do
+    """The ledger has that attempt already: nothing was sent now."""
+
+    def __init__(self, message_uuid: str, send_id: str) -> None:
+        self.message_uuid = message_uuid
+        self.send_id = send_id
+        super().__init__(f"attempt {send_id} of message {message_uuid!r} was made before; nothing was sent now")
 
 
 class SendUnknown(CostTraceError):  # noqa: N818 - names what happened, as the other errors do
@@ -129,6 +140,7 @@ class SmsSender:
         media_url: Sequence[str] = (),
         smart_encoded: bool | None = None,
         status_callback: str | None = None,
+        send_id: str | None = None,
         **options: Any,
     ) -> SentMessage:
         """Send one message; it is in the ledger, or in the recorder's memory, before Twilio is asked.
@@ -136,6 +148,10 @@ class SmsSender:
         It belongs to `message_uuid`, or to the open message, or makes a message of its own. `message_type` is ``chat``
         unless the open message or the caller says otherwise: ``welcome``, ``notification``, ``subscription``,
         ``cancellation`` or another word. `options` go to the SDK as they are: ``send_at``, ``content_sid`` and others.
+
+        `send_id` names the attempt, where a job may run twice: of one name there is one attempt, whichever process
+        makes it, and AlreadySent is raised for the others. Such an attempt is not made while the ledger is down: what
+        the ledger raises comes first.
 
         Raises what the SDK raises where Twilio refused, or was never reached: nothing was bought then. Raises
         SendUnknown where nobody can tell. Raises InvalidValue, before anything is sent, for what cannot be right.
@@ -153,6 +169,7 @@ class SmsSender:
             media_url=media_url,
             smart_encoded=smart_encoded,
             status_callback=status_callback,
+            send_id=send_id,
             options=options,
         )
         with self._outcome(send):
@@ -174,6 +191,7 @@ class SmsSender:
         media_url: Sequence[str] = (),
         smart_encoded: bool | None = None,
         status_callback: str | None = None,
+        send_id: str | None = None,
         **options: Any,
     ) -> SentMessage:
         """As `send`, without keeping the event loop waiting: over an asynchronous client, or in a thread."""
@@ -187,6 +205,7 @@ class SmsSender:
             "media_url": media_url,
             "smart_encoded": smart_encoded,
             "status_callback": status_callback,
+            "send_id": send_id,
         }
         if not self._client.http_client.is_async:
             return await asyncio.to_thread(self.send, user_id=user_id, thread_id=thread_id, **given, **options)
@@ -210,10 +229,12 @@ class SmsSender:
         media_url: Sequence[str],
         smart_encoded: bool | None,
         status_callback: str | None,
+        send_id: str | None,
         options: Mapping[str, Any],
     ) -> _Send:
         """The SMS as it is recorded, which it is from here on, and as the SDK takes it."""
-        send_id, now = uuid4().hex, self._now()
+        record = self._recorder.record if send_id is None else self._claim
+        send_id, now = uuid4().hex if send_id is None else _checked_id(send_id), self._now()
         uuid, scope = _message(message_uuid)
         media = [media_url] if isinstance(media_url, str) else list(media_url)
         kept = envelope(
@@ -253,8 +274,13 @@ class SmsSender:
                 links=self._links(uuid),
             ),
         )
-        self._recorder.record(entry)
+        record(entry)
         return _Send(entry=entry, parameters={**_known(**parameters), **options})
+
+    def _claim(self, entry: Entry) -> None:
+        """The first of a name has it; the ledger decides between processes."""
+        if entry.entry_id not in self._recorder.ledger.append([entry]):
+            raise AlreadySent(entry.message_uuid, entry.details["send_id"])
 
     @contextmanager
     def _outcome(self, send: _Send) -> Iterator[None]:
@@ -336,6 +362,13 @@ def _message(message_uuid: str | None) -> tuple[str, Context]:
     if scope is not None and message_uuid in (None, scope.uuid):
         return scope.uuid, scope.context
     return new_message_uuid() if message_uuid is None else check_text(message_uuid, "message_uuid"), Context()
+
+
+def _checked_id(send_id: object) -> str:
+    """The name as the callback's address will carry it."""
+    if not isinstance(send_id, str) or not _SEND_ID.fullmatch(send_id):
+        raise InvalidValue("send_id", send_id, "1 to 64 letters, digits, dashes and underscores")
+    return send_id
 
 
 def _sid(answer: Any) -> str:

@@ -23,12 +23,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from costtrace.context import NOTHING, Context, message_scope
+from costtrace.context import Context, message_scope
 from costtrace.entry import Entry
-from costtrace.errors import LedgerError, LedgerUnavailable, UnknownMessage
+from costtrace.errors import LedgerError, LedgerUnavailable
 from costtrace.recorder import Recorder
 from costtrace.times import from_micros
-from costtrace.twilio.entries import callback_entries, claimed_entry, inbound_entry
+from costtrace.twilio.arrivals import parties, unattempted_entries
+from costtrace.twilio.entries import callback_entries, inbound_entry
 from costtrace.twilio.envelope import Estimator, Hasher
 from costtrace.twilio.estimates import estimate
 from costtrace.twilio.legs import SMS, STATUS
@@ -142,21 +143,10 @@ class SmsWebhooks:
             raise LedgerUnavailable(f"ledger {name!r}: no answer in {_LOOKUP_S:g} s") from None
 
     def _unattempted(self, callback: StatusCallback) -> Sequence[Entry]:
-        ledger, now, uuid = self._recorder.ledger, self._now(), callback.message_uuid
-        known = ledger.find(f"{SMS}/{callback.message_sid}")
-        if known is not None:
-            return callback_entries(callback, now=now, message_uuid=known.message_uuid)
-        told = callback_entries(callback, now=now)
-        if uuid is None:  # a reconciliation knows more of it than this callback does, and takes it in
-            return told
-        try:
-            context = ledger.message(uuid).context
-        except UnknownMessage:
-            context = NOTHING
-        claimed = claimed_entry(
-            callback, message_uuid=uuid, now=now, context=context, hasher=self._hasher, estimator=self._estimator
-        )
-        return claimed, *told
+        ledger, now = self._recorder.ledger, self._now()
+        found = unattempted_entries(callback, ledger, now=now, hasher=self._hasher, estimator=self._estimator)
+        # Where nobody knows the SID, a reconciliation will know more of it than this callback does, and takes it in.
+        return callback_entries(callback, now=now) if found is None else found
 
     async def _inbound(self, request: WebhookRequest) -> Response:
         inbound = InboundMessage.of(self._verifier.verify(request))
@@ -176,7 +166,7 @@ class SmsWebhooks:
 
     async def _context(self, inbound: InboundMessage) -> Context:
         """Whose message it is; an application that cannot say must not cost us the message."""
-        known = _hashed(inbound, self._hasher)
+        known = parties(inbound, self._hasher)
         if self._identify is not None:
             try:
                 async with asyncio.timeout(_IDENTIFY_S):
@@ -245,14 +235,6 @@ async def _request(scope: Scope, receive: Receive) -> WebhookRequest:
     async with asyncio.timeout(_BODY_S):
         body = await asgi_body(receive)
     return from_asgi(scope, body)
-
-
-def _hashed(inbound: InboundMessage, hasher: Hasher | None) -> dict[str, str | None]:
-    """User and thread where the application names none: one user per number, one thread per pair of numbers."""
-    if hasher is None:
-        return {}
-    user, ours = hasher(inbound.from_), hasher(inbound.to)
-    return {"user_id": user, "thread_id": f"{user}-{ours}"}
 
 
 def _context(fields: Mapping[str, Any]) -> Context:

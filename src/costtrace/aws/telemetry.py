@@ -1,0 +1,54 @@
+"""The traces of a function: a span around each call, and every span out of the process before it is frozen.
+
+The address and the headers of the collector are OpenTelemetry's own variables, which its exporter reads. Only the time
+limit is ours, because that of the exporter decides how long a flush takes, whatever the flush itself was given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from costtrace.errors import MissingExtra
+
+try:
+    from opentelemetry import trace
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+except ImportError:
+    raise MissingExtra(
+        package="opentelemetry-exporter-otlp-proto-http", feature="sending traces", extra="otel"
+    ) from None
+
+
+class Traces:
+    """A tracer provider that sends to the collector of the environment; `timeout_s` is for one attempt to send."""
+
+    def __init__(self, *, timeout_s: float) -> None:
+        exporter = OTLPSpanExporter(timeout=timeout_s)
+        self.provider = TracerProvider()
+        self.provider.add_span_processor(BatchSpanProcessor(exporter))
+        self._tracer = self.provider.get_tracer("costtrace.aws")
+
+    @contextmanager
+    def call(self, name: str, invocation_id: str) -> Iterator[None]:
+        """The span of one call of the function; what happens inside is below it."""
+        attributes = {"faas.invocation_id": invocation_id}
+        with self._tracer.start_as_current_span(
+            name,
+            kind=trace.SpanKind.SERVER,
+            attributes=attributes,
+            record_exception=False,  # the text of an exception may quote what a person wrote
+            set_status_on_exception=False,
+        ) as span:
+            try:
+                yield
+            except BaseException as error:
+                span.set_status(trace.StatusCode.ERROR)
+                span.set_attribute("error.type", type(error).__name__)
+                raise
+
+    def flush(self) -> None:
+        """Send what waits."""
+        self.provider.force_flush()
