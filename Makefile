@@ -34,7 +34,7 @@ mutation: $(VENV)/.mutation
 	$(BIN)/python tests/mutation/score.py $(ARGS)
 
 clean:
-	rm -rf $(VENV) $(VENV)-bench $(VENV)-peers .cache
+	rm -rf $(VENV) $(VENV)-bench $(VENV)-peers $(VENV)-checkov .cache
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "costtrace needs Python 3.11 or newer, and none was found on the PATH"; exit 1; }
@@ -52,13 +52,19 @@ $(VENV)/.test: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(PIP) --editable '.[dev]'
 	-$(PIP) --editable '.[local-llm]'
 	-$(PIP) --no-deps litellm arcade-posthog-api hogql-parser
-	-$(MAKE) --no-print-directory $(VENV)-peers/.installed
+	-$(MAKE) --no-print-directory $(VENV)-peers/.installed $(VENV)-checkov/.installed
 	@touch $@
 
-# Emulators of AWS pin versions of their own; the tests that need one skip where it is missing.
+# Emulators of AWS, and what looks at Terraform files, pin versions of their own; the tests that need them skip where
+# they are missing.
 $(VENV)-peers/.installed: tests/peers/requirements.txt
 	$(PYTHON) -m venv $(VENV)-peers
 	$(VENV)-peers/bin/python -m pip install --quiet --disable-pip-version-check --requirement tests/peers/requirements.txt
+	@touch $@
+
+$(VENV)-checkov/.installed: tests/integrations/terraform/requirements.txt
+	$(PYTHON) -m venv $(VENV)-checkov
+	$(VENV)-checkov/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@
 
 $(VENV)/.mutation: $(VENV)/.test
