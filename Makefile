@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint bench bench-pricing bench-webhooks mutation clean
+.PHONY: demo test lint bench bench-pricing bench-webhooks bench-drain bench-write-units mutation clean
 
 demo: $(VENV)/.demo
 	$(BIN)/costtrace demo
@@ -28,6 +28,12 @@ bench-pricing: $(VENV)-bench/.installed
 
 bench-webhooks: $(VENV)/.test
 	$(BIN)/python benchmarks/webhooks.py $(ARGS)
+
+bench-drain: $(VENV)/.test
+	$(BIN)/python benchmarks/drain.py $(ARGS)
+
+bench-write-units: $(VENV)/.test
+	$(BIN)/python benchmarks/write_units.py $(ARGS)
 
 # How many planted faults in the pricing code the tests notice; a sample of 800 takes about half an hour.
 mutation: $(VENV)/.mutation

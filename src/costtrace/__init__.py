@@ -15,6 +15,9 @@ if TYPE_CHECKING:
         ConfigurationError,
         CostTraceError,
         CurrencyMismatch,
+        ExporterError,
+        ExporterStopped,
+        ExporterUnavailable,
         InvalidRates,
         InvalidValue,
         LedgerError,
@@ -24,11 +27,13 @@ if TYPE_CHECKING:
         PricesUnavailable,
         UnknownMessage,
     )
+    from costtrace.exporters import Exporter, Fate, Refusal, open_exporter
     from costtrace.langchain import CostCallbackHandler, install, message, uninstall
     from costtrace.langchain.embeddings import CostEmbeddings
     from costtrace.ledger import Ledger, Selection, SqliteLedger, open_ledger
     from costtrace.messages import Amounts, Message, Totals, fold
     from costtrace.money import Money
+    from costtrace.outbox import Outbox
     from costtrace.pricing import Catalog
     from costtrace.quote import PriceBasis, Quote, QuoteLine, QuoteStatus
     from costtrace.recorder import Health, Recorder
@@ -41,6 +46,9 @@ _HOMES = {
         "ConfigurationError",
         "CostTraceError",
         "CurrencyMismatch",
+        "ExporterError",
+        "ExporterStopped",
+        "ExporterUnavailable",
         "InvalidRates",
         "InvalidValue",
         "LedgerError",
@@ -50,11 +58,13 @@ _HOMES = {
         "PricesUnavailable",
         "UnknownMessage",
     ),
+    "exporters": ("Exporter", "Fate", "Refusal", "open_exporter"),
     "langchain": ("CostCallbackHandler", "install", "message", "uninstall"),
     "langchain.embeddings": ("CostEmbeddings",),
     "ledger": ("Ledger", "Selection", "SqliteLedger", "open_ledger"),
     "messages": ("Amounts", "Message", "Totals", "fold"),
     "money": ("Money",),
+    "outbox": ("Outbox",),
     "pricing": ("Catalog",),
     "quote": ("PriceBasis", "Quote", "QuoteLine", "QuoteStatus"),
     "recorder": ("Health", "Recorder"),
@@ -72,6 +82,11 @@ __all__ = [
     "CostTraceError",
     "CurrencyMismatch",
     "Entry",
+    "Exporter",
+    "ExporterError",
+    "ExporterStopped",
+    "ExporterUnavailable",
+    "Fate",
     "Health",
     "InvalidRates",
     "InvalidValue",
@@ -84,12 +99,14 @@ __all__ = [
     "MessageScope",
     "MissingExtra",
     "Money",
+    "Outbox",
     "PriceBasis",
     "PricesUnavailable",
     "Quote",
     "QuoteLine",
     "QuoteStatus",
     "Recorder",
+    "Refusal",
     "Selection",
     "SpanRef",
     "SqliteLedger",
@@ -102,6 +119,7 @@ __all__ = [
     "fold",
     "install",
     "message",
+    "open_exporter",
     "open_ledger",
     "uninstall",
 ]

@@ -185,6 +185,7 @@ def test_thousands_of_entries_share_one_price_basis(sqlite: SqliteLedger) -> Non
 )
 def test_an_address_is_a_path_and_nothing_is_made_before_its_first_use(url: str, path: str) -> None:
     ledger = open_ledger(url)
+    assert isinstance(ledger, SqliteLedger)
     assert ledger.path == Path(path)
     assert ledger.name == path
     assert not ledger.exists

@@ -11,12 +11,15 @@ from typing import Annotated, Any, Final
 import typer
 from typer.core import TyperGroup
 
+from costtrace.cli.deliver import EXIT_CODES as DELIVER_EXIT_CODES
+from costtrace.cli.deliver import deliver
 from costtrace.cli.demo import demo
 from costtrace.cli.doctor import doctor
 from costtrace.cli.export import export_app
 from costtrace.cli.import_ import import_app
 from costtrace.cli.message import message
 from costtrace.cli.options import EXIT_CODES
+from costtrace.cli.outbox import outbox_app
 from costtrace.cli.page import shown, without_password
 from costtrace.cli.posthog import posthog_app
 from costtrace.cli.price import price
@@ -93,8 +96,10 @@ def _costtrace(
 
 for _command in (demo, message, report, tail, price, reprice, serve, doctor):
     app.command(epilog=EXIT_CODES)(_command)
+app.command(epilog=DELIVER_EXIT_CODES)(deliver)
 app.add_typer(prices_app)
 app.add_typer(sms_app)
 app.add_typer(export_app)
 app.add_typer(import_app)
 app.add_typer(posthog_app)
+app.add_typer(outbox_app)

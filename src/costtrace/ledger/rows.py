@@ -6,14 +6,19 @@ A row is made in the host application's callback, so the JSON is put together fr
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
+from decimal import Decimal
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, Final
 
-from costtrace.entry import Entry, decode_entry
+from costtrace.context import Context
+from costtrace.entry import NO_DETAILS, Entry, SpanRef
 from costtrace.jsontext import decode, encode
-from costtrace.money import Money, amount_pico, amount_text
-from costtrace.quote import PriceBasis, Quote
-from costtrace.times import from_micros, moment_text, to_micros
+from costtrace.money import Money, amount_pico, amount_text, parse_amount
+from costtrace.quote import PriceBasis, Quote, QuoteLine, QuoteStatus, exact_quote
+from costtrace.times import from_micros, to_micros
+from costtrace.usage import Usage, raw_text
 
 COLUMNS: Final = (
     "entry_id",
@@ -50,10 +55,17 @@ COLUMNS: Final = (
 )
 """The scalar columns, in order; after them come the price basis and the body."""
 
+SELECT: Final = (
+    f"SELECT seq, {', '.join(f'entries.{column}' for column in COLUMNS)}, price_basis.body, entries.body "  # noqa: S608 - our own column names
+    "FROM entries LEFT JOIN price_basis ON price_basis.id = entries.basis "
+)
+"""Reads the sequence number and then a row for `from_row`; a WHERE follows."""
+
 Row = list[str | int | None]
 """The scalar columns in order, then the price basis and the body as JSON texts."""
 
 _FIRST_OF_CONTEXT: Final = COLUMNS.index("user_id")
+_QUOTE_STATUSES: Final[Mapping[str, QuoteStatus]] = {status.value: status for status in QuoteStatus}
 _CONTEXT: Final = COLUMNS[_FIRST_OF_CONTEXT : COLUMNS.index("reply_to") + 1]
 
 
@@ -134,23 +146,101 @@ def _quote_parts(quote: Quote, money: Money | None) -> dict[str, Any]:
 
 
 def from_row(row: Sequence[Any]) -> Entry:
-    """The entry that was stored in such a row."""
-    scalars = dict(zip(COLUMNS, row, strict=False))
-    basis, body = row[len(COLUMNS)], decode(row[len(COLUMNS) + 1])
-    usage = body.get("usage")
-    return decode_entry(
-        {
-            **scalars,
-            "occurred_at": moment_text(from_micros(scalars["occurred_us"])),
-            "recorded_at": moment_text(from_micros(scalars["recorded_us"])),
-            "context": _context(scalars, body),
-            "usage": usage and {"flags": (), "problem": None, **usage, "raw": body["raw"]},
-            "quote": "quote" in body and _quote(scalars, body["quote"]),
-            "span": body.get("span"),
-            "details": body.get("details"),
-        },
+    """The entry that was stored in such a row.
+
+    Reading and delivering a ledger is mostly this, so what was checked before it was stored is not checked again.
+    """
+    # fmt: off
+    (
+        entry_id, message_uuid, kind, status, occurred_us, recorded_us, duration_us, provider, model, requested_model,
+        source_id, cost, currency, _cost_pico, estimate, estimate_currency, _estimate_pico, cost_status, _standing,
+        replaces, input_tokens, output_tokens,
+        *context, error, basis, text,
+    ) = row
+    # fmt: on
+    body = decode(text)
+    spent = None if cost is None else Money(cost, currency)
+    expected = None if estimate is None else Money(estimate, estimate_currency or currency)
+    quote, span = body.get("quote"), body.get("span")
+    values = (
+        entry_id,
+        message_uuid,
+        kind,
+        status,
+        from_micros(occurred_us),
+        from_micros(recorded_us),
+        duration_us,
+        provider,
+        model,
+        requested_model,
+        source_id,
+        _usage(body["usage"], body["raw"], input_tokens, output_tokens) if "usage" in body else None,
+        None if quote is None else _quote(quote, cost_status, spent or expected, basis),
+        spent,
+        expected,
+        replaces,
+        _tagged(context, body["tags"]) if "tags" in body else _context(*context),
+        None if span is None else SpanRef(**span),
+        error,
+        MappingProxyType(body["details"]) if body.get("details") else NO_DETAILS,
+    )
+    entry = _new(Entry)
+    for put, value in zip(_ENTRY_FIELDS, values, strict=True):
+        put(entry, value)
+    return entry
+
+
+_new: Final = object.__new__
+_ENTRY_FIELDS: Final = tuple(Entry.__dict__[slot.name].__set__ for slot in fields(Entry))
+_USAGE_FIELDS: Final = tuple(Usage.__dict__[slot.name].__set__ for slot in fields(Usage))
+
+
+def _usage(stored: Mapping[str, Any], raw: Mapping[str, Any], input_tokens: int, output_tokens: int) -> Usage:
+    values = (
+        MappingProxyType(stored["buckets"]),
+        input_tokens,
+        output_tokens,
+        stored["reasoning_tokens"],
+        raw_text(raw),
+        tuple(stored.get("flags") or ()),
+        stored.get("problem"),
+    )
+    usage = _new(Usage)
+    for put, value in zip(_USAGE_FIELDS, values, strict=True):
+        put(usage, value)
+    return usage
+
+
+def _quote(quote: Mapping[str, Any], word: str, money: Money | None, basis: str | None) -> Quote:
+    if word == QuoteStatus.EXACT and len(quote) == 1 and money is not None and basis is not None:
+        return exact_quote(money.amount, money.currency, _lines(quote["lines"]), _basis(basis))
+    return Quote(
+        status=_QUOTE_STATUSES.get(word, QuoteStatus.OTHER),
+        amount=_amount(quote, "amount") if "amount" in quote else (None if money is None else money.amount),
+        currency=quote.get("currency", "USD" if money is None else money.currency),
+        low=_amount(quote, "low"),
+        high=_amount(quote, "high"),
+        computed=_amount(quote, "computed"),
+        lines=_lines(quote["lines"]),
+        reason=quote.get("reason") if word in _QUOTE_STATUSES else f"status {word!r}",
+        assumptions=tuple(quote.get("assumptions") or ()),
         basis=None if basis is None else _basis(basis),
     )
+
+
+def _lines(lines: Sequence[tuple[str, int, str, int]]) -> tuple[QuoteLine, ...]:
+    return tuple([QuoteLine(bucket, quantity, _rate(rate), per) for bucket, quantity, rate, per in lines])
+
+
+def _amount(quote: Mapping[str, Any], name: str) -> Decimal | None:
+    text = quote.get(name)
+    return None if text is None else parse_amount(text, f"quote.{name}")
+
+
+@lru_cache(maxsize=1024)
+def _rate(text: str) -> Decimal:
+    """The rates of a price list come again and again."""
+    return parse_amount(text, "line.rate")
 
 
 @lru_cache(maxsize=256)
@@ -158,26 +248,11 @@ def _basis(text: str) -> PriceBasis:
     return PriceBasis.from_dict(decode(text))
 
 
-def _quote(scalars: Mapping[str, Any], quote: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "reason": None,
-        "assumptions": (),
-        "amount": scalars["cost"] or scalars["estimate"],
-        "currency": scalars["currency"] or "USD",
-        **quote,
-        "status": scalars["cost_status"],
-        "lines": [
-            {
-                "bucket": bucket,
-                "quantity": quantity,
-                "rate": rate,
-                "per": per,
-            }
-            for bucket, quantity, rate, per in quote["lines"]
-        ],
-    }
+@lru_cache(maxsize=256)
+def _context(*texts: str | None) -> Context:
+    """Entries that were stored together are often about one message."""
+    return Context(**dict(zip(_CONTEXT, texts, strict=True)))  # type: ignore[arg-type]  # `tags` is not among the names
 
 
-def _context(scalars: Mapping[str, Any], body: Mapping[str, Any]) -> dict[str, Any]:
-    known = {name: scalars[name] for name in _CONTEXT if scalars[name] is not None}
-    return {**known, "tags": body["tags"]} if "tags" in body else known
+def _tagged(texts: Sequence[str | None], tags: Mapping[str, str]) -> Context:
+    return replace(_context(*texts), tags=tags)

@@ -85,7 +85,39 @@ CREATE INDEX entries_no_longer_pending ON entries (json_extract(body, '$.details
 """
 """Finds what waits for a price. Other entries are in neither index and pay for none."""
 
-MIGRATIONS: Final[tuple[str, ...]] = (_FIRST, _WAITING)
+_DELIVERIES: Final = """
+CREATE TABLE deliveries (
+    exporter TEXT PRIMARY KEY,
+    start INTEGER NOT NULL,             -- entries up to this sequence number are not for this exporter
+    cursor INTEGER NOT NULL,            -- entries up to this one were acknowledged or have a letter
+    sent INTEGER NOT NULL DEFAULT 0,    -- entries that were acknowledged
+    failures INTEGER NOT NULL DEFAULT 0,-- attempts in a row that came to nothing
+    faults INTEGER NOT NULL DEFAULT 0,  -- attempts at which the exporter itself broke
+    failing_since_us INTEGER,
+    next_try_us INTEGER,
+    stopped INTEGER NOT NULL DEFAULT 0, -- waits for a person
+    problem TEXT,                       -- the last one
+    problem_us INTEGER,
+    owner TEXT,                         -- who is delivering at the moment
+    lease_until_us INTEGER,             -- another may take over then
+    fence INTEGER NOT NULL DEFAULT 0    -- counts the owners: what an earlier one decides no longer counts
+) WITHOUT ROWID;
+CREATE TABLE letters (
+    exporter TEXT NOT NULL,
+    seq INTEGER NOT NULL,               -- of the entry
+    state TEXT NOT NULL,                -- retry, parked, dead
+    reason TEXT NOT NULL,
+    attempts INTEGER NOT NULL,
+    since_us INTEGER NOT NULL,
+    next_try_us INTEGER,                -- NULL where it waits for a person
+    PRIMARY KEY (exporter, seq)
+) WITHOUT ROWID;
+CREATE INDEX letters_due ON letters (exporter, next_try_us) WHERE next_try_us IS NOT NULL;
+CREATE INDEX letters_by_state ON letters (exporter, state);
+"""
+"""How far each exporter is, and what could not be delivered to it. Storing an entry touches neither."""
+
+MIGRATIONS: Final[tuple[str, ...]] = (_FIRST, _WAITING, _DELIVERIES)
 """Each brings the layout from its place in this list to the next; ``PRAGMA user_version`` counts them."""
 
 

@@ -17,19 +17,16 @@ from costtrace.errors import LedgerError, UnknownMessage
 from costtrace.jsontext import encode
 from costtrace.ledger.background import BackgroundIngest
 from costtrace.ledger.database import Database
+from costtrace.ledger.deliveries import Deliveries
 from costtrace.ledger.ingest import Ingest, insert_rows
 from costtrace.ledger.protocol import EVERYTHING, LedgerHealth, Selection, check_groups, day_text
-from costtrace.ledger.rows import COLUMNS, from_row, to_row
+from costtrace.ledger.rows import SELECT, from_row, to_row
 from costtrace.ledger.spool import Spool
 from costtrace.ledger.sums import grouped_totals
 from costtrace.messages import Message, Totals, fold
 from costtrace.times import to_micros
 
 _log: Final = logging.getLogger("costtrace")
-_SELECT: Final = (
-    f"SELECT seq, {', '.join(f'entries.{column}' for column in COLUMNS)}, price_basis.body, entries.body "  # noqa: S608 - our own column names
-    "FROM entries LEFT JOIN price_basis ON price_basis.id = entries.basis "
-)
 _WAITING: Final = (  # as the two partial indices have it; with the affinity of its column left on, the second is no use
     "WHERE standing = 'pending' AND replaces IS NULL AND kind = ? AND seq > ? AND NOT EXISTS (SELECT 1 FROM entries"
     " AS later WHERE later.replaces = 'pending'"
@@ -52,6 +49,8 @@ class SqliteLedger:
         self._spool = Spool(path.with_name(path.name + "-spool"), fsync=fsync)
         self._ingest = Ingest(self._database, self._spool)
         self._background = BackgroundIngest(self._ingest.run)
+        self.deliveries = Deliveries(self._database, self._catch_up)
+        """How far each exporter is; for the outbox."""
         _live.add(self)
 
     @property
@@ -83,7 +82,7 @@ class SqliteLedger:
 
     def message(self, message_uuid: str) -> Message:
         """The message of that uuid; raises UnknownMessage."""
-        rows = self._read(_SELECT + "WHERE message_uuid = ?", (message_uuid,))
+        rows = self._read(SELECT + "WHERE message_uuid = ?", (message_uuid,))
         if not rows:
             raise UnknownMessage(message_uuid, f"ledger {self.name!r}")
         return fold(from_row(row[1:]) for row in rows)
@@ -96,7 +95,7 @@ class SqliteLedger:
         while left is None or left > 0:
             page = _PAGE if left is None else min(_PAGE, left)
             where, values = _where(selection)
-            rows = self._read(f"{_SELECT}WHERE seq > ? {where} ORDER BY seq LIMIT ?", (after, *values, page))
+            rows = self._read(f"{SELECT}WHERE seq > ? {where} ORDER BY seq LIMIT ?", (after, *values, page))
             yield from ((row[0], from_row(row[1:])) for row in rows)
             if len(rows) < page:
                 return
@@ -105,14 +104,14 @@ class SqliteLedger:
 
     def find(self, entry_id: str) -> Entry | None:
         """The entry of that id, where there is one."""
-        rows = self._read(_SELECT + "WHERE entry_id = ?", (entry_id,))
+        rows = self._read(SELECT + "WHERE entry_id = ?", (entry_id,))
         return from_row(rows[0][1:]) if rows else None
 
     def waiting(self, kinds: Iterable[str]) -> Iterator[Entry]:
         """The pending entries of those kinds that nothing has replaced, page by page."""
         for kind in kinds:
             after = 0
-            while rows := self._read(f"{_SELECT}{_WAITING} ORDER BY seq LIMIT ?", (kind, after, _PAGE)):
+            while rows := self._read(f"{SELECT}{_WAITING} ORDER BY seq LIMIT ?", (kind, after, _PAGE)):
                 yield from (from_row(row[1:]) for row in rows)
                 after = rows[-1][0]
 

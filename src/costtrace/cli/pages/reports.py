@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from costtrace.cli.page import Block, Cell, Column, Grid, Note, Title
 from costtrace.cli.pages.amounts import actual_column, coverage_cell, pending_column
+from costtrace.csvtext import safe_cell
 from costtrace.messages import Totals
 from costtrace.money import amount_text
 from costtrace.reports import Report
@@ -31,14 +32,14 @@ def csv_rows(report: Report) -> Iterator[list[str]]:
     """A head, then a row per group and currency.
 
     Counts stand only in the first row of a group, so that sums over a column are right; an amount that is not known is
-    empty, never zero.
+    empty, never zero. Words that a spreadsheet would run as a formula have an apostrophe in front.
     """
     yield [*report.by, "currency", "actual", "pending", *_counts(Totals())]
     for row in report.rows:
         counts = [str(count) for count in _counts(row.total).values()]
         for currency in sorted({*row.total.known, *row.total.pending}) or [""]:
             amounts = [_text(row.total.known.get(currency)), _text(row.total.pending.get(currency))]
-            yield [*(word or "" for word in row.key), currency, *amounts, *counts]
+            yield [*(safe_cell(word or "") for word in row.key), currency, *amounts, *counts]
             counts = [""] * len(counts)
 
 
