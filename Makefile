@@ -1,4 +1,4 @@
-# make demo and make test need Python 3.11 or newer, and nothing else.
+# make demo, make demo-aws and make test need Python 3.11 or newer, and nothing else.
 
 PYTHON := $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
@@ -6,10 +6,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint bench bench-pricing bench-webhooks bench-drain bench-write-units mutation clean
+.PHONY: demo demo-aws test lint bench bench-pricing bench-webhooks bench-drain bench-write-units mutation clean
 
 demo: $(VENV)/.demo
 	$(BIN)/costtrace demo
+
+demo-aws: $(VENV)/.demo-aws
+	COSTTRACE_MINISTACK=$(VENV)-peers/bin/python $(BIN)/costtrace demo --aws
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
@@ -49,6 +52,10 @@ $(VENV)/bin/python:
 $(VENV)/.demo: $(VENV)/bin/python pyproject.toml constraints.txt
 	@echo "Installing what the demo needs into $(VENV) ..."
 	$(PIP) --editable '.[demo]'
+	@touch $@
+
+$(VENV)/.demo-aws: $(VENV)/.demo $(VENV)-peers/.installed
+	$(PIP) --editable '.[demo,dynamodb]'
 	@touch $@
 
 # The local model has no wheel for every platform; its tests skip where it is missing. Of litellm only the price table is
