@@ -12,12 +12,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from costtrace import open_ledger
+from costtrace.cli.pages.demo import posthog_blocks
+from costtrace.cli.plain import plain_text
+from costtrace.outbox import deliveries_of
 from costtrace.sandbox.openai import OpenAIServer, Reply
+from costtrace.sandbox.posthog_project import Events, Held
 from tests.cli.conftest import OnTerminal, Process
 
 LONGEST_S = 20.0
@@ -70,6 +75,7 @@ def test_the_demo_needs_no_key_and_no_network_and_ends_with_a_command_that_works
     assert done.stdout.startswith("12 model calls and 5 SMS were recorded at sqlite:///costtrace-demo.db.\n")
     for line in (
         "What happened",
+        "What PostHog holds",
         "Cost by direction and message type, all time",
         "Cost by user and channel, all time",
         "Cost by model, all time",
@@ -102,6 +108,56 @@ def test_the_conversation_ends_with_what_it_cost_together_to_the_last_digit(proc
     assert "\nTotal with what it answers\n  actual    0.0191643 USD\n  coverage  2 settled, 3 calculated\n" in printed
     assert "  outbound   notification  0.00031200       0.0083  1 calculated, 1 pending " in printed
     assert "`costtrace sms settle`" in printed
+
+
+@pytest.mark.skipif(importlib.util.find_spec("posthog") is None, reason="the package posthog is not installed")
+def test_posthog_holds_what_the_report_says_to_the_last_digit_and_nothing_of_it_stays_in_the_ledger(
+    process: Process,
+) -> None:
+    printed = process("demo").stdout
+    again = json.loads(process("demo", "--json").stdout)
+
+    for line in (
+        "  $ai_generation       12  0.0100041",  # 0.0400041 of all, less 4 x 0.0075 for the SMS
+        "  message_cost          6          -",  # the two questions, their answers, and two chats on the web
+        "  sms_cost_update       4  0.0300000",
+        "  sms_inbound           2          -",
+        "  sms_outbound          3          -",
+        "  total                27  0.0400041",
+        "Delivered in 1 request; the total is what this run added to the ledger, to the last digit.",
+    ):
+        assert f"{line}\n" in printed
+    assert again["reports"][0]["total"]["actual"] == {"USD": "0.0800082"}
+    assert (again["posthog"]["usd"], again["posthog"]["count"]) == ("0.0400041", 27)
+    assert deliveries_of(open_ledger("sqlite:///costtrace-demo.db")).all() == []
+
+
+def test_without_the_package_posthog_the_demo_says_so_and_goes_on(process: Process, tmp_path: Path) -> None:
+    (tmp_path / "posthog.py").write_text("raise ImportError('not installed')\n")
+    done = process("demo", PYTHONPATH=str(tmp_path))
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "What PostHog holds\nNothing: the export needs pip install 'langchain-costtrace[posthog]'.\n" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("held", "ledger", "shown"),
+    [
+        ("0.5", "0.25", ("$ai_generation  2  0.5", "total  3  0.5", "this run added 0.25 USD to the ledger.")),
+        ("0.5", None, ("$ai_generation  2  0.5", "total  3  0.5", "this run added no cost to the ledger.")),
+        (None, None, ("$ai_generation  2  -", "total  3  -", "what this run added to the ledger, to the last digit.")),
+    ],
+)
+def test_what_posthog_does_not_hold_is_not_passed_over_and_what_nobody_knows_is_no_zero(
+    held: str | None, ledger: str | None, shown: tuple[str, ...]
+) -> None:
+    usd = None if held is None else Decimal(held)
+    events = (Events(name="$ai_generation", count=2, usd=usd), Events(name="sms_outbound", count=1, usd=None))
+    page = plain_text(posthog_blocks(Held(events=events, requests=2), None if ledger is None else Decimal(ledger)))
+
+    for text in shown:
+        assert text in re.sub(" {2,}", "  ", page)
+    assert "Delivered in 2 requests; " in page
 
 
 def test_no_page_and_no_export_of_the_demo_holds_a_number_or_a_text(process: Process, tmp_path: Path) -> None:
@@ -167,7 +223,7 @@ def test_the_demo_does_not_write_to_the_ledger_of_the_environment(process: Proce
 
     assert process("demo", "--json", COSTTRACE_LEDGER=mine).returncode == 0
 
-    assert not open_ledger(mine).exists
+    assert not (tmp_path / "mine.db").exists()
     assert open_ledger("sqlite:///costtrace-demo.db").last_seq() > 12
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from langchain.agents import create_agent
 from langchain.messages import HumanMessage, SystemMessage
@@ -22,16 +22,20 @@ from openai import DefaultHttpxClient, OpenAIError
 from pydantic import SecretStr
 
 import costtrace
-from costtrace.context import MessageScope, new_message_uuid
+from costtrace.context import MessageScope, current_message, new_message_uuid
 from costtrace.entry import Kind
-from costtrace.errors import ConfigurationError
+from costtrace.errors import ConfigurationError, LedgerUnavailable
 from costtrace.langchain import CostCallbackHandler
 from costtrace.ledger import Ledger
 from costtrace.sandbox.openai import OpenAIServer, Reply
-from costtrace.sandbox.sms_line import SmsLine, sms_line
+from costtrace.sandbox.sms_line import Sent, SmsLine, sms_line
 from costtrace.twilio.legs import leg_of
 from costtrace.twilio.sender import SentMessage
 from costtrace.twilio.webhooks import InboundMessage
+
+if TYPE_CHECKING:
+    from costtrace.chat import ChatMessage
+    from costtrace.sandbox.aws import AwsStack
 
 LIVE_MODEL: Final = "gpt-4o-mini"
 """What `live` asks for: a few hundredths of a cent per run."""
@@ -57,18 +61,28 @@ class Story:
     """What happened, in order: a subject, and what became of it."""
 
 
+def require_stored(recorder: costtrace.Recorder) -> None:
+    """Raise LedgerUnavailable where a call could not be recorded."""
+    health = recorder.flush()
+    if health.buffered or health.lost:
+        raise LedgerUnavailable(f"{health.buffered + health.lost} calls could not be recorded: {health.problem}")
+
+
 def parcel_status(parcel_number: str) -> str:
     """Look up where a parcel is and when its delivery is due."""
     return json.dumps({"parcel": parcel_number, "status": "out for delivery", "expected": "today by 6 pm"})
 
 
-def scripted(recorder: costtrace.Recorder) -> Story:
-    """Everything that happens to messages in a day, against stand-ins: no key, no network."""
+def scripted(recorder: costtrace.Recorder, *, aws: AwsStack | None = None) -> Story:
+    """Everything that happens to messages in a day, against stand-ins: no key, no network.
+
+    With `aws`, into whose ledger `recorder` records, the SMS come and go through the functions of that deployment.
+    """
     handler = CostCallbackHandler(recorder)
     with OpenAIServer() as server, _on_loopback(server.base_url) as chat:
         server.script(Reply(), Reply(status=429))  # the first sorting goes well, then the limit: the client tries again
         customer = _Customer(handler, chat(model="gpt-4o"), sorter=chat(model="gpt-4o-mini"))
-        with customer.line(recorder) as line:
+        with customer.line(recorder, aws) as line:
             story = _sms_conversation(line, recorder.ledger)
             _reminder(handler, chat(model="gpt-4.1", use_responses_api=True), line)
         _web_chat(handler, chat(model="gpt-4.1-mini", stream_usage=True))
@@ -129,21 +143,42 @@ class _Customer:
         self._line: SmsLine | None = None
 
     @contextmanager
-    def line(self, recorder: costtrace.Recorder) -> Iterator[SmsLine]:
+    def line(self, recorder: costtrace.Recorder, aws: AwsStack | None = None) -> Iterator[SmsLine]:
         """The company's number, where this customer is known."""
-        whose = {"user_id": "user-7", "thread_id": self._thread, "environment": "demo", "message_type": "chat"}
-        with sms_line(recorder, self._answer, **whose) as self._line:
+        if aws is not None:
+            from costtrace.sandbox.aws_line import aws_line  # noqa: PLC0415 - boto3, which only this form needs
+
+            opened = aws_line(aws, recorder, self._reply)
+        else:
+            whose = {"user_id": "user-7", "thread_id": self._thread, "environment": "demo", "message_type": "chat"}
+            opened = sms_line(recorder, self._answer, **whose)
+        with opened as self._line:
             yield self._line
 
     def _answer(self, inbound: InboundMessage, reply: MessageScope) -> SentMessage:
         """Sorts the message, which belongs to its own cost, and answers it."""
-        asked = HumanMessage(inbound.body)
         with self._message(reply.context.reply_to, role="user", direction="inbound"):
-            self._sorter.invoke([_SORTING, asked])
+            self._sort(inbound.body)
         with self._message(reply.uuid, role="assistant", direction="outbound", reply_to=reply.context.reply_to):
-            self._said = self._agent.invoke({"messages": [*self._said, asked]})["messages"]
             assert self._line is not None  # noqa: S101 - nothing comes in before it is open
-            return self._line.send(str(self._said[-1].text), message_type="chat")
+            return self._line.send(self._say(inbound.body), message_type="chat")
+
+    def _reply(self, conversation: Sequence[ChatMessage]) -> str:
+        """The same for the functions on AWS, which open the answer's own message and send it themselves."""
+        asked, reply = conversation[-1], current_message()
+        assert reply is not None  # noqa: S101 - the function opens it
+        known = {name: getattr(reply.context, name) for name in ("user_id", "thread_id", "channel", "environment")}
+        with costtrace.message(asked.message_uuid, **known, role="user", direction="inbound"):
+            self._sort(asked.content or "")
+        return self._say(asked.content or "")
+
+    def _sort(self, text: str) -> None:
+        self._sorter.invoke([_SORTING, HumanMessage(text)])
+
+    def _say(self, text: str) -> str:
+        """The agent's answer. It remembers more of the conversation than its texts: which tools it used."""
+        self._said = self._agent.invoke({"messages": [*self._said, HumanMessage(text)]})["messages"]
+        return str(self._said[-1].text)
 
     def _message(self, uuid: str | None, **context: Any) -> AbstractContextManager[MessageScope]:
         known = {"thread_id": self._thread, "message_type": "chat", **context}
@@ -162,7 +197,7 @@ def _sms_conversation(line: SmsLine, ledger: Ledger) -> Story:
     return Story(message_uuid=uuid, steps=tuple(steps))
 
 
-def _turn_steps(ledger: Ledger, sent: SentMessage, told: Sequence[str]) -> Iterator[tuple[str, str]]:
+def _turn_steps(ledger: Ledger, sent: Sent, told: Sequence[str]) -> Iterator[tuple[str, str]]:
     reply = ledger.message(sent.message_uuid)
     leg = leg_of(reply, sid=sent.sid)
     calls = sum(entry.kind == Kind.LLM for entry in reply.entries)

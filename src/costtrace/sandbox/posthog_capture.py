@@ -116,7 +116,7 @@ class Capture:
         except Refused as refusal:
             return _json(refusal.status, {"error": str(refusal), "detail": str(refusal)})
         results = {event["uuid"]: self._result(event, fault) for event in events}
-        whole = fault.status is not None or fault.dropped or fault.body is not None or (fault.quota and not v1)
+        whole = fault.status is not None or fault.dropped or fault.body is not None
         self._store.add(
             self._stored(event, request, v1=v1)
             for event in events

@@ -10,14 +10,14 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from queue import SimpleQueue
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import uvicorn
 
@@ -26,7 +26,7 @@ from costtrace.entry import Entry
 from costtrace.ledger import Ledger
 from costtrace.messages import Amounts
 from costtrace.recorder import Recorder
-from costtrace.sandbox.twilio import Fate, Tariff, TwilioServer
+from costtrace.sandbox.twilio import Fate, Inbound, Tariff, TwilioServer
 from costtrace.times import from_micros
 from costtrace.twilio.addresses import NumberHasher
 from costtrace.twilio.client import make_client
@@ -48,7 +48,6 @@ CONTRACT: Final = Tariff(sms_outbound="0.0075", sms_inbound="0.0075")
 
 _SHUFFLED: Final = Fate(statuses=("sent", "delivered"), callbacks=("delivered", "sent", "delivered"))
 """Callbacks as they come in bad moments: the last one first, and twice."""
-_LATE_PRICE: Final = Fate(null_reads=1)
 _NO_PRICE_TODAY: Final = Fate(null_reads=None)
 _AGAIN_AFTER: Final = timedelta(milliseconds=5)
 _PATIENCE_S: Final = 60.0
@@ -63,39 +62,70 @@ class Prices:
     amount: Amounts
 
 
+class NotTaken(RuntimeError):  # noqa: N818 - names what happened
+    """The application did not take a message that came in."""
+
+
+class Sent(Protocol):
+    """An SMS that Twilio has taken from the application."""
+
+    @property
+    def message_uuid(self) -> str:
+        """Of the message it is."""
+
+    @property
+    def sid(self) -> str:
+        """Twilio's MessageSid."""
+
+
 class SmsLine:
-    """One phone number. Made by `sms_line`, which opens and closes it."""
+    """One phone number. Made by `sms_line`, which opens and closes it.
+
+    `client` is the SDK's; `answered` waits for what the application answers to a message that came in, which it reads
+    `reads` times from Twilio for that; `meanwhile` is what it does by itself after each step.
+    """
 
     def __init__(
-        self, recorder: Recorder, server: TwilioServer, client: Any, *, callback: str, answers: _Answers
+        self,
+        recorder: Recorder,
+        server: TwilioServer,
+        client: Any,
+        *,
+        sender: SmsSender,
+        answered: Callable[[Inbound], Sent],
+        reads: int = 0,
+        meanwhile: Callable[[], object] = lambda: None,
     ) -> None:
         self._recorder = recorder
         self._server = server
         ours: Any = _Since(recorder.ledger, self._now())
         self._settlement = Settlement(client, ours, clock=self._now, plan=_AtOnce(), concurrency=1)
-        self._answers = answers
-        self.sender: Final = SmsSender(
-            client, recorder, status_callback=callback, hasher=NumberHasher(secrets.token_bytes(32))
-        )
+        self._sender = sender
+        self._answered = answered
+        self._reads = reads
+        self._meanwhile = meanwhile
 
-    def receive(self, text: str) -> SentMessage:
+    def receive(self, text: str) -> Sent:
         """The customer writes that; what the application sent back, once it has.
 
-        Raises what the application raised, and RuntimeError where it did not take the message at all.
+        Raises what the application raised, and NotTaken where it did not take the message at all.
         """
-        self._server.script(_LATE_PRICE)
-        came = self._server.receive(from_=CUSTOMER, to=OURS, body=text, fate=_LATE_PRICE)
+        self._server.script(Fate(null_reads=1))
+        came = self._server.receive(from_=CUSTOMER, to=OURS, body=text, fate=Fate(null_reads=1 + self._reads))
         if came.error_code is not None:
-            raise RuntimeError(f"the application did not take the message: error {came.error_code}")
-        return self._answers.get(timeout=_PATIENCE_S).result()
+            raise NotTaken(f"the application did not take an SMS that came in: error {came.error_code}")
+        sent = self._answered(came)
+        self._meanwhile()
+        return sent
 
     def send(self, text: str, *, message_type: str) -> SentMessage:
         """Send that to the customer."""
-        return self.sender.send(to=CUSTOMER, from_=OURS, body=text, message_type=message_type)
+        return self._sender.send(to=CUSTOMER, from_=OURS, body=text, message_type=message_type)
 
-    def deliver(self, sent: SentMessage) -> list[str]:
+    def deliver(self, sent: Sent) -> list[str]:
         """It goes out and arrives; the statuses the application was told, in the order it was."""
         self._server.play(sent.sid, _SHUFFLED)
+        self._meanwhile()
         return list(_SHUFFLED.callbacks or ())
 
     def withhold_next_price(self) -> None:
@@ -104,7 +134,9 @@ class SmsLine:
 
     def ask_for_prices(self) -> Settled:
         """Ask once for whatever price is due."""
-        return self._settlement.run_once()
+        settled = self._settlement.run_once()
+        self._meanwhile()
+        return settled
 
     def wait_for_prices(self) -> Prices:
         """Ask until nothing waits for a price any more."""
@@ -149,10 +181,7 @@ def sms_line(recorder: Recorder, answer: Answer, **whose: str) -> Iterator[SmsLi
 
     `whose` are the fields of `Context` that the application knows of who writes. Every line has SIDs of its own.
     """
-    clock = recorder.clock
-    twilio = TwilioServer(
-        manual=True, seed=secrets.randbits(64), tariff=CONTRACT, clock=lambda: from_micros(clock() // 1000)
-    )
+    twilio = make_twilio(recorder)
     answers: _Answers = SimpleQueue()
     webhooks = SmsWebhooks(
         recorder,
@@ -160,9 +189,13 @@ def sms_line(recorder: Recorder, answer: Answer, **whose: str) -> Iterator[SmsLi
         on_inbound=partial(_answer, carry(answer), answers),
         identify=lambda _: whose,
     )
-    with twilio, _served(create_app(recorder, webhooks)) as address, _client(twilio) as client:
+    with twilio, _served(create_app(recorder, webhooks)) as address, twilio_client(twilio) as client:
         twilio.inbound_url = f"{address}/sms/inbound"
-        yield SmsLine(recorder, twilio, client, callback=f"{address}/sms/callback", answers=answers)
+        hasher = NumberHasher(secrets.token_bytes(32))
+        sender = SmsSender(client, recorder, status_callback=f"{address}/sms/callback", hasher=hasher)
+        yield SmsLine(
+            recorder, twilio, client, sender=sender, answered=lambda _: answers.get(timeout=_PATIENCE_S).result()
+        )
 
 
 def _answer(answer: Answer, answers: _Answers, inbound: InboundMessage, reply: MessageScope) -> None:
@@ -175,8 +208,21 @@ def _answer(answer: Answer, answers: _Answers, inbound: InboundMessage, reply: M
     answers.put(outcome)
 
 
+def make_twilio(recorder: Recorder, *, forward: Mapping[str, str] | None = None) -> TwilioServer:
+    """The stand-in, with SIDs of its own and the recorder's clock; `forward` is as `TwilioServer` has it."""
+    clock = recorder.clock
+    return TwilioServer(
+        manual=True,
+        seed=secrets.randbits(64),
+        tariff=CONTRACT,
+        clock=lambda: from_micros(clock() // 1000),
+        forward=forward,
+    )
+
+
 @contextmanager
-def _client(twilio: TwilioServer) -> Iterator[Any]:
+def twilio_client(twilio: TwilioServer) -> Iterator[Any]:
+    """The SDK's own client of that stand-in."""
     client = make_client(twilio.account_sid, twilio.auth_token, base_url=twilio.base_url)
     session = client.http_client.session
     session.trust_env = False  # loopback is reached past any proxy that the environment names
