@@ -20,9 +20,22 @@ Inside the host application none of these escapes from a callback: the recorder 
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class CostTraceError(Exception):
     """Base of every error that costtrace raises on purpose."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Python would call the class with the text alone, and a pool whose worker raised this would wait for ever."""
+        return _again, (type(self), self.args, self.__dict__)
+
+
+def _again(kind: type[CostTraceError], args: tuple[Any, ...], fields: dict[str, Any]) -> CostTraceError:
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(fields)
+    return error
 
 
 class InvalidValue(CostTraceError, ValueError):  # noqa: N818 - names what is wrong, as httpx and h11 do
