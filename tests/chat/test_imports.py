@@ -20,8 +20,10 @@ from costtrace.chat import ChatMessages
 from costtrace.chat.imports import ANOTHER, LIVE, PROJECTED, ChatImport, Imported
 from costtrace.context import Context
 from costtrace.entry import Standing
-from costtrace.errors import LedgerUnavailable
+from costtrace.errors import ConfigurationError, LedgerUnavailable
 from costtrace.ledger import Ledger
+from costtrace.ledger.dynamodb import DynamoDBLedger
+from costtrace.ledger.dynamodb.tables import create_tables
 from costtrace.messages import Amounts, Totals, fold
 from costtrace.money import EXACT, ZERO, Money
 from costtrace.pricing import Catalog
@@ -158,6 +160,15 @@ def test_a_dry_run_says_the_same_and_writes_nothing(put: Rows, imported: Import,
     assert {**would.to_dict(), "dry_run": False} == did.to_dict()
 
 
+def test_a_dry_run_counts_what_stands_there_twice_as_an_import_does(put: Rows, imported: Import) -> None:
+    put(costs(GPT, TWILIO))
+    put(costs(GPT, TWILIO), timestamp={"S": "2026-01-20T09:30:01"})
+    would, did = imported(dry_run=True), imported()
+    for done in (would, did):
+        assert (done.llm, done.sms, done.prices, done.bad) == (1, 1, 1, 0)
+    assert (would.claimed, would.charged) == (did.claimed, did.charged)
+
+
 def test_an_sms_without_a_price_waits_for_it(put: Rows, imported: Import, ledger: Ledger) -> None:
     put(costs(twilio={**TWILIO, "price": {"NULL": True}, "priceUnit": {"NULL": True}}))
     done = imported()
@@ -240,7 +251,10 @@ def test_two_rows_of_one_message_with_different_numbers_are_not_added(
     put(costs({**GPT, "costUsd": {"N": "0.5"}}), timestamp={"S": "2026-01-20T09:30:01"})
     done = imported()
     assert (done.llm, done.bad) == (1, 1)
-    assert "costs.gpt: expected what an earlier import, or another row of this message, said" in done.problems[0]
+    assert done.problems[0].endswith(
+        "costs.gpt: expected 0.00023099999999999998/1200/85, costUsd/inputTokens/outputTokens of an earlier import, or"
+        " of another row of this message, got '0.5/1200/85'"
+    )
     assert ledger.totals()[()].estimated == 1
 
 
@@ -263,8 +277,17 @@ def test_rows_without_costs_are_counted(put: Rows, imported: Import, standing: A
     assert (done.rows, done.without_costs, done.bad) == (1, 1, 0)
 
 
-def test_a_cost_that_the_table_does_not_name_is_unpriced(put: Rows, imported: Import, ledger: Ledger) -> None:
-    put(costs({"model": {"S": "gpt-4o"}, "inputTokens": {"N": "10"}, "costUsd": {"NULL": True}}))
+def test_a_row_of_another_kind_is_no_message_that_cannot_be_read(put: Rows, imported: Import) -> None:
+    put(timestamp={"S": "settings#v1"}, messageId=None, content=None)
+    done = imported()
+    assert (done.rows, done.without_costs, done.bad) == (1, 1, 0)
+
+
+@pytest.mark.parametrize("nothing", [{"NULL": True}, {"S": ""}])
+def test_a_cost_that_the_table_does_not_name_is_unpriced(
+    put: Rows, imported: Import, ledger: Ledger, nothing: dict[str, Any]
+) -> None:
+    put(costs({"model": {"S": "gpt-4o"}, "inputTokens": {"N": "10"}, "costUsd": nothing}))
     imported()
     (entry,) = ledger.message("m1").entries
     assert (entry.standing, entry.reason) == (Standing.UNPRICED, "the table names no cost for this message")
@@ -278,11 +301,24 @@ def test_a_price_list_makes_of_an_estimate_another_estimate(put: Rows, imported:
     assert quote.status is QuoteStatus.ESTIMATED
 
 
-def test_inbound_sms_are_the_users(put: Rows, imported: Import, ledger: Ledger) -> None:
-    put(costs(twilio={**TWILIO, "status": {"S": "received"}}), role={"S": "user"})
+@pytest.mark.parametrize(
+    ("role", "status", "direction"),
+    [
+        ("user", "received", "inbound"),
+        ("human", "received", "inbound"),
+        ("customer", "received", "inbound"),
+        ("human", "", "inbound"),
+        ("ai", "sent", "outbound"),
+        ("bot", "sent", "outbound"),
+    ],
+)
+def test_what_came_in_is_inbound_whatever_the_role_is_called(
+    put: Rows, imported: Import, ledger: Ledger, *, role: str, status: str, direction: str
+) -> None:
+    put(costs(twilio={**TWILIO, "status": {"S": status}}), role={"S": role})
     imported()
     (leg,) = legs(ledger.message("m1"))
-    assert (leg.direction, leg.context.role) == ("inbound", "user")
+    assert (leg.direction, leg.context.role) == (direction, role)
 
 
 @pytest.mark.parametrize(
@@ -324,7 +360,13 @@ def test_prices_that_lost_their_sign_are_refused_unless_the_table_is_known_for_i
         ({"costs": costs({**GPT, "timestamp": {"S": "noon"}})}, "costs.gpt.timestamp"),
         ({"costs": costs({**GPT, "model": {"N": "4"}})}, "entry.model"),
         ({"costs": costs(twilio={**TWILIO, "messageSid": {"NULL": True}})}, "costs.twilio.messageSid"),
+        ({"costs": costs(twilio={**TWILIO, "messageSid": {"S": "N/A"}})}, "costs.twilio.messageSid"),
+        ({"costs": costs(twilio={**TWILIO, "messageSid": {"S": "../Accounts"}})}, "costs.twilio.messageSid"),
         ({"costs": costs(twilio={**TWILIO, "priceUnit": {"NULL": True}})}, "costs.twilio.priceUnit"),
+        ({"costs": costs(twilio={**TWILIO, "priceUnit": {"L": []}})}, "costs.twilio.priceUnit"),
+        ({"costs": costs(twilio={**TWILIO, "status": {"L": [{"S": "sent"}]}})}, "entry.status"),
+        ({"costs": costs({**GPT, "timestamp": {"S": "my secret to +14155550100"}})}, "costs.gpt.timestamp"),
+        ({"costs": costs(GPT), "messageId": {"S": "m" * 600}}, "entry.entry_id"),
         ({"costs": costs(twilio={**TWILIO, "price": {"S": "free"}})}, "price"),
         ({"costs": costs(twilio={**TWILIO, "numSegments": {"S": "few"}})}, "costs.twilio.numSegments"),
         ({"costs": {"S": "{}"}}, "costs"),
@@ -342,21 +384,24 @@ def test_what_cannot_be_read_is_named_and_the_rest_goes_on(
     assert (done.bad, done.llm) == (1, 1)
     assert done.problems[0].startswith(("t1 2026-01-20T09:30:00.500000: ", "t1 yesterday: "))
     assert f": {reason}: expected " in done.problems[0]
-    assert "secret" not in done.problems[0]
+    assert not any(said in done.problems[0] for said in ("secret", "4155550100", "mmm"))
     assert ledger.last_seq() == 1
 
 
-def test_one_part_that_cannot_be_read_does_not_hold_up_the_other(put: Rows, imported: Import) -> None:
-    put(costs({**GPT, "costUsd": {"S": "?"}}, TWILIO))
+@pytest.mark.parametrize("damaged", [{"M": {**GPT, "costUsd": {"S": "?"}}}, {"L": [{"M": GPT}]}, {"S": "{}"}])
+def test_one_part_that_cannot_be_read_does_not_hold_up_the_other(
+    put: Rows, imported: Import, damaged: dict[str, Any]
+) -> None:
+    put({"M": {"gpt": damaged, "twilio": {"M": TWILIO}}})
     done = imported()
     assert (done.llm, done.sms, done.prices, done.bad) == (0, 1, 1, 1)
 
 
-@pytest.mark.parametrize("thread", ["+14155550100", "sms:+14155550100", "+14155550199#+14155550100", "14155550100"])
+@pytest.mark.parametrize("thread", ["+14155550100", "14155550199#14155550100", "+1 (415) 555-0100"])
 def test_phone_numbers_do_not_come_along(put: Rows, imported: Import, ledger: Ledger, thread: str) -> None:
     put(costs({**GPT, "costUsd": {"N": "-1"}}, TWILIO), threadId={"S": thread})
     done = imported()
-    assert "4155550100" not in done.problems[0]
+    assert done.problems[0].startswith("(a phone number) 2026-01-20T09:30:00.500000: costs.gpt.costUsd: ")
     assert ledger.message("m1").context.thread_id is None
     hashed = MemoryLedger()
     imported(hashed, hasher=NumberHasher(b"0123456789abcdef"))
@@ -379,6 +424,13 @@ def test_a_large_table_is_read_page_by_page(put: Rows, imported: Import) -> None
     assert heard[-1] == 12
 
 
+def test_a_table_with_other_keys_is_no_chat_table(client: Any) -> None:
+    create_tables(client, ledger="costtrace-ledger", messages=None)
+    DynamoDBLedger(client).append([make_entry(1)])
+    with pytest.raises(ConfigurationError, match="table 'costtrace-ledger' has other keys: a chat table has threadId"):
+        ChatImport(client, MemoryLedger(), table="costtrace-ledger").run()
+
+
 class Slept:
     def __init__(self) -> None:
         self.seconds: list[float] = []
@@ -390,16 +442,27 @@ class Slept:
 def test_a_table_that_is_throttled_is_left_alone_for_a_while(
     aws: Account, put: Rows, ledger: Ledger, fault_proxy: FaultProxy
 ) -> None:
-    put(costs(GPT))
+    for number in range(12):
+        put(costs(GPT), messageId={"S": f"m{number}"}, threadId={"S": f"t{number}"}, content={"S": "x" * 200_000})
     through, slept = aws.client(endpoint=fault_proxy.endpoint), Slept()
     run = ChatImport(through, ledger, table=TABLE, sleep=slept)
-    fault_proxy.script(Fault.THROTTLE, Fault.DROP_AFTER, Fault.ERROR)
-    assert run.run().llm == 1
+    fault_proxy.script(Fault.PASS, Fault.THROTTLE, Fault.DROP_AFTER, Fault.ERROR)
+    assert run.run().llm == 12
     assert slept.seconds == [1.0, 2.0, 4.0]
+    with pytest.raises(LedgerUnavailable, match="Scan was put off"):
+        run.run(tell=lambda _rows: fault_proxy.always(Fault.BUSY))
+    assert sum(slept.seconds) == 7 + 91
+    through.close()
+
+
+def test_a_table_that_does_not_answer_at_all_is_not_waited_for(
+    aws: Account, ledger: Ledger, fault_proxy: FaultProxy
+) -> None:
+    through, slept = aws.client(endpoint=fault_proxy.endpoint), Slept()
     fault_proxy.always(Fault.BUSY)
     with pytest.raises(LedgerUnavailable, match="Scan was put off"):
-        run.run()
-    assert sum(slept.seconds) == 7 + 91
+        ChatImport(through, ledger, table=TABLE, sleep=slept).run()
+    assert slept.seconds == []
     through.close()
 
 

@@ -157,6 +157,19 @@ def test_a_late_status_does_not_erase_the_price(chat: ChatMessages, row: ChatMes
     assert before["twilio"]["price"] == "-0.00750"
 
 
+@pytest.mark.parametrize("version", ["1", None, True, [Decimal(9)]])
+def test_a_version_that_is_no_number_stands_in_nobodys_way(
+    chat: ChatMessages, row: ChatMessage, old_reader: Any, version: Any
+) -> None:
+    old_reader.update_item(
+        Key={"threadId": row.thread_id, "timestamp": row.timestamp},
+        UpdateExpression="SET costs.gpt = :gpt",
+        ExpressionAttributeValues={":gpt": {"projectionVersion": version, "note": "kept"}},
+    )
+    assert chat.project(fold([make_entry(1)]), row=row)
+    assert costs(chat)["gpt"] == {**GPT, "note": "kept"}
+
+
 def test_a_sum_that_is_no_longer_whole_is_taken_back(chat: ChatMessages, row: ChatMessage) -> None:
     unpriced = make_entry(2, quote=None, cost=None, estimate=Money("0.001"))
     assert chat.project(fold([make_entry(1)]), row=row)

@@ -14,9 +14,13 @@ from hypothesis import strategies as st
 
 from costtrace.chat.projection import Part, parts
 from costtrace.entry import Entry, Kind, Standing
+from costtrace.ledger import Selection
 from costtrace.messages import fold
 from costtrace.money import Money
+from costtrace.pricing import Catalog
 from costtrace.quote import Quote, QuoteStatus, no_quote
+from costtrace.repricing import reprice
+from costtrace.testing import MemoryLedger
 from costtrace.twilio.entries import refused_entry
 from costtrace.twilio.legs import legs
 from costtrace.twilio.revisions import price_entries
@@ -223,6 +227,15 @@ def test_what_the_ledger_has_from_the_table_is_not_written_back() -> None:
     sms = replace(sent(), details={**sent().details, "aggregate": True})
     assert parts(fold([imported, sms])) == ()
     assert gpt(imported, call(2)).fields["inputTokens"] == 900
+
+
+def test_what_the_ledger_has_from_the_table_and_priced_again_is_not_written_back_either() -> None:
+    ledger = MemoryLedger()
+    claim = Quote(status=QuoteStatus.ESTIMATED, amount=Decimal(1), assumptions=("calculated_by=an earlier system",))
+    changes = {"quote": claim, "estimate": claim.money, "cost": None, "details": {"aggregate": True}}
+    ledger.append([make_entry(1, provider="openai", **changes)])
+    assert reprice(ledger, Catalog.default(), selection=Selection()).total.changed == 1
+    assert parts(ledger.message(MESSAGE)) == ()
 
 
 def shown_values(entries: Sequence[Entry]) -> dict[str, Part]:

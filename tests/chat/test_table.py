@@ -165,6 +165,26 @@ def test_what_cannot_be_saved_is_refused_before_any_request(
     assert fault_proxy.seen == []
 
 
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"content": [{"type": "text", "text": "my secret"}]}, "content"),
+        ({"content": "my secret \ud83d"}, "content"),
+        ({"content": b"my secret"}, "content"),
+        ({"role": 5}, "role"),
+    ],
+)
+def test_what_is_no_text_is_refused_and_not_quoted(
+    faulty: ChatMessages, fault_proxy: FaultProxy, change: dict[str, Any], field: str
+) -> None:
+    """Chat models answer in blocks now and then."""
+    with pytest.raises(InvalidValue) as refused:
+        faulty.save(said(**change))
+    assert refused.value.field == field
+    assert "secret" not in str(refused.value)
+    assert fault_proxy.seen == []
+
+
 @pytest.mark.parametrize("changes", [{"thread_id": ""}, {"message_uuid": ""}])
 def test_a_message_without_a_place_is_refused(chat: ChatMessages, changes: dict[str, str]) -> None:
     with pytest.raises(InvalidValue):
@@ -292,8 +312,17 @@ def test_with_the_conversation_known_no_index_is_waited_for(
 
 
 def test_what_the_index_still_has_and_the_table_has_not_is_not_there(
-    impatient: Callable[[Slept], ChatMessages], chat: ChatMessages, client: Any
+    impatient: Callable[[Slept], ChatMessages], fault_proxy: FaultProxy, chat: ChatMessages, client: Any
 ) -> None:
     saved = chat.save(replace(said(), message_uuid="gone"))
-    client.delete_item(TableName=TABLE, Key={"threadId": {"S": saved.thread_id}, "timestamp": {"S": saved.timestamp}})
+    key = {"threadId": {"S": saved.thread_id}, "timestamp": {"S": saved.timestamp}}
+
+    def plan(request: Any) -> Fault:
+        """The row goes away when the index has named it."""
+        if request.headers["x-amz-target"].endswith("GetItem"):
+            client.delete_item(TableName=TABLE, Key=key)
+        return Fault.PASS
+
+    fault_proxy.plan = plan
     assert impatient(Slept()).by_uuid("gone") is None
+    assert "GetItem" in fault_proxy.seen

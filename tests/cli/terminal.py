@@ -46,6 +46,18 @@ def show_on_terminal(command: Sequence[str], *, columns: int) -> Shown:
         return Shown(raw=written.decode(), status=process.wait(timeout=60))
 
 
+def on_terminal_of_errors(command: Sequence[str], *, output: int) -> str:
+    """What the command writes to the terminal where only its standard error is one; standard output goes elsewhere."""
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm-256color"}
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=theirs, env=environment) as process:
+        os.close(theirs)
+        written = _read_to_end(ours)
+        os.close(ours)
+        process.wait(timeout=60)
+    return _CONTROL.sub("", written.decode())
+
+
 def _read_to_end(terminal: int) -> bytes:
     written = b""
     while True:

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import sys
 from decimal import Decimal
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from costtrace import open_ledger
 from costtrace.context import Context
 from costtrace.exporters.jsonl import read_jsonl
 from tests.cli.conftest import OnTerminal, Process, Run
+from tests.cli.terminal import on_terminal_of_errors
 from tests.factories import make_costs, make_entry
 
 BILLED = Decimal("0.009375")
@@ -116,6 +118,8 @@ class TestFocus:
                 "costtrace: missing/costs.csv cannot be written: No such file or directory\n",
             ),
             (["-o", "."], "costtrace: . cannot be written: it is a directory\n"),
+            (["-o", "costs.db/costs.csv"], "costtrace: costs.db/costs.csv cannot be written: Not a directory\n"),
+            (["-o", os.devnull], f"costtrace: {os.devnull} cannot be written: it is no regular file\n"),
         ],
     )
     def test_refuses_in_one_sentence(self, run: Run, ledger_url: str, words: list[str], sentence: str) -> None:
@@ -150,6 +154,36 @@ class TestFocus:
         assert "at most 38 digits before and after the point; use CSV" in done.stderr
         assert file.read_text() == "before"
         assert set(tmp_path.iterdir()) == beside
+
+    def test_leaves_a_link_where_it_is_and_replaces_what_it_leads_to(
+        self, run: Run, ledger_url: str, tmp_path: Path
+    ) -> None:
+        (tmp_path / "january.csv").write_text("before")
+        (tmp_path / "latest.csv").symlink_to("january.csv")
+
+        assert run("export", "focus", "-o", "latest.csv", "--ledger", ledger_url).exit_code == 0
+
+        assert (tmp_path / "latest.csv").is_symlink()
+        assert billed(rows_of((tmp_path / "january.csv").read_text())) == BILLED
+
+    def test_says_on_the_terminal_that_it_works_while_a_file_is_written(self, ledger_url: str, tmp_path: Path) -> None:
+        command = [sys.executable, "-m", "costtrace", "export", "focus", "--ledger", ledger_url]
+
+        with (tmp_path / "costs.csv").open("wb") as file:
+            shown = on_terminal_of_errors(command, output=file.fileno())
+
+        assert "exporting" in shown
+        assert billed(rows_of((tmp_path / "costs.csv").read_text())) == BILLED
+
+    def test_leaves_the_terminal_to_whoever_reads_the_pipe(self, ledger_url: str) -> None:
+        reads, writes = os.pipe()
+        command = [sys.executable, "-m", "costtrace", "export", "jsonl", "--ledger", ledger_url]
+
+        assert on_terminal_of_errors(command, output=writes) == ""
+
+        os.close(writes)
+        with open(reads) as pipe:  # noqa: PTH123 - a descriptor
+            assert len(pipe.readlines()) == 5
 
     def test_is_set_on_a_terminal(self, on_terminal: OnTerminal, ledger_url: str) -> None:
         shown = on_terminal("export", "focus", "-o", "c.csv", "--ledger", ledger_url, columns=100)

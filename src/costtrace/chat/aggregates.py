@@ -25,6 +25,7 @@ from uuid import UUID, uuid5
 
 from costtrace.chat.attributes import Item, read_item
 from costtrace.chat.message import CHANNEL, COSTS, MESSAGE_ID, ROLE, THREAD, TIMESTAMP, moment_of
+from costtrace.chat.personal import holds_number
 from costtrace.chat.projection import AGGREGATE, GPT, TWILIO, VERSION
 from costtrace.context import Context
 from costtrace.entry import Entry, Kind, Status
@@ -43,8 +44,9 @@ ATTRIBUTES: Final = (THREAD, TIMESTAMP, MESSAGE_ID, ROLE, CHANNEL, COSTS)
 SOURCE: Final = "import"
 
 _ROWS: Final = UUID("5f0a2a54-2f0e-5d7e-8a5e-1c7c3f0d9b21")
-_PHONE: Final = re.compile(r".*\+[0-9]{7}.*|([A-Za-z]+[:#_-])?[0-9]{10,15}", re.ASCII | re.DOTALL)
-"""A name that is a phone number or holds one: after a plus sign, or nothing but as many digits as one has."""
+_SID: Final = re.compile(r"(?:SM|MM)[0-9a-fA-F]{32}")
+_DIRECTIONS: Final = {"user": INBOUND, "human": INBOUND, "assistant": OUTBOUND, "ai": OUTBOUND}
+_CAME_IN: Final = frozenset({"receiving", "received"})
 _CLAIM: Final = "calculated_by=an earlier system"
 _NO_CLAIM: Final = "the table names no cost for this message"
 _TOKENS: Final = {"inputTokens": "input", "outputTokens": "output"}
@@ -60,9 +62,10 @@ class Row:
     """Its ``messageId``; where it has none, one that follows from its key."""
     occurred_at: datetime
     context: Context
-    gpt: Mapping[str, Any] | None
-    """None where the row has nothing of the kind."""
-    twilio: Mapping[str, Any] | None
+    gpt: object
+    """``costs.gpt`` as it stands there, a map unless it is damaged; None where the row has nothing of the kind."""
+    twilio: object
+    """``costs.twilio``, likewise."""
 
 
 def row_of(item: Item, *, hasher: Hasher | None = None) -> Row:
@@ -73,7 +76,7 @@ def row_of(item: Item, *, hasher: Hasher | None = None) -> Row:
     known = read_item(item)
     costs = _map(known.get(COSTS), COSTS) or {}
     message_id = known.get(MESSAGE_ID)
-    if message_id is None:
+    if not message_id:
         message_id = str(uuid5(_ROWS, f"{known[THREAD]}/{known[TIMESTAMP]}"))
     role = known.get(ROLE)
     return Row(
@@ -83,10 +86,10 @@ def row_of(item: Item, *, hasher: Hasher | None = None) -> Row:
             thread_id=_thread(known[THREAD], hasher),
             channel=known.get(CHANNEL) or None,
             role=role or None,
-            direction={"user": INBOUND, "assistant": OUTBOUND}.get(str(role)),
+            direction=_DIRECTIONS.get(str(role)),
         ),
-        gpt=_map(costs.get(GPT), f"{COSTS}.{GPT}"),
-        twilio=_map(costs.get(TWILIO), f"{COSTS}.{TWILIO}"),
+        gpt=costs.get(GPT),
+        twilio=costs.get(TWILIO),
     )
 
 
@@ -94,17 +97,23 @@ def key_text(item: Item) -> str:
     """The row's key for people, with a phone number written out of it."""
     known = read_item({name: item[name] for name in (THREAD, TIMESTAMP)})
     thread = str(known[THREAD])
-    return f"{'(a phone number)' if _PHONE.fullmatch(thread) else thread} {known[TIMESTAMP]}"
+    return f"{'(a phone number)' if holds_number(thread) else thread} {known[TIMESTAMP]}"
 
 
-def is_projected(costs: Mapping[str, Any] | None) -> bool:
+def has_costs(item: Item) -> bool:
+    """Whether the row says anything of a cost, or holds something in its place that cannot be read."""
+    costs = read_item({name: item[name] for name in (COSTS,) if name in item}).get(COSTS)
+    return bool(costs.get(GPT) or costs.get(TWILIO)) if isinstance(costs, dict) else costs is not None
+
+
+def is_projected(costs: object) -> bool:
     """Whether a ledger's projection stands there: what it shows, that ledger knows already."""
-    return costs is not None and VERSION in costs
+    return isinstance(costs, dict) and VERSION in costs
 
 
 def gpt_entry(row: Row, *, table: str, now: datetime) -> Entry | None:
     """The model calls of that message as one entry; None where the row has none. Raises InvalidValue."""
-    gpt = row.gpt
+    gpt = _map(row.gpt, f"{COSTS}.{GPT}")
     if not gpt:
         return None
     model, moment = gpt.get("model"), gpt.get("timestamp")
@@ -126,7 +135,7 @@ def gpt_entry(row: Row, *, table: str, now: datetime) -> Entry | None:
 
 
 def _claimed(cost: object) -> Quote:
-    if cost is None:
+    if cost is None or cost == "":
         return no_quote(QuoteStatus.UNPRICED, _NO_CLAIM)
     amount = _decimal(cost, "costs.gpt.costUsd")
     if amount < 0:
@@ -180,11 +189,11 @@ def sms_of(row: Row, *, table: str, now: datetime, unsigned: bool = False) -> Sm
     Twilio writes what it charges below zero. With `unsigned` the table holds its prices without that sign; without, one
     above zero is refused, because it could be a credit or have lost its sign. Raises InvalidValue.
     """
-    twilio = row.twilio
+    twilio = _map(row.twilio, f"{COSTS}.{TWILIO}")
     if not twilio:
         return None
     sid, status = twilio.get("messageSid"), twilio.get("status")
-    if not isinstance(sid, str) or not sid:
+    if not isinstance(sid, str) or not _SID.fullmatch(sid):
         raise InvalidValue("costs.twilio.messageSid", sid, "Twilio's MessageSid, by which an SMS is known")
     segments = twilio.get("numSegments")
     count = None if segments is None else _count(segments, "costs.twilio.numSegments") or None
@@ -199,7 +208,7 @@ def sms_of(row: Row, *, table: str, now: datetime, unsigned: bool = False) -> Sm
     entry = found_entry(
         sid,
         status or IDENTIFIED,
-        direction=row.context.direction or OUTBOUND,
+        direction=INBOUND if str(status) in _CAME_IN else row.context.direction or OUTBOUND,
         kept=kept,
         source=SOURCE,
         occurred_at=row.occurred_at,
@@ -231,7 +240,7 @@ def _map(value: object, field: str) -> Mapping[str, Any] | None:
 
 def _thread(value: object, hasher: Hasher | None) -> str | None:
     thread = str(value)
-    if not _PHONE.fullmatch(thread):
+    if not holds_number(thread):
         return thread
     return None if hasher is None else hasher(thread)
 

@@ -13,15 +13,28 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from costtrace.chat.aggregates import ATTRIBUTES, Hasher, Row, Sms, gpt_entry, is_projected, key_text, row_of, sms_of
+from costtrace.chat.aggregates import (
+    ATTRIBUTES,
+    Hasher,
+    Row,
+    Sms,
+    gpt_entry,
+    has_costs,
+    is_projected,
+    key_text,
+    row_of,
+    sms_of,
+)
 from costtrace.chat.attributes import Item
+from costtrace.chat.message import THREAD, TIMESTAMP
+from costtrace.chat.personal import quotable
 from costtrace.chat.projection import is_live, model_calls
 from costtrace.chat.rows import Rows
 from costtrace.entry import Entry
-from costtrace.errors import InvalidValue, LedgerUnavailable, UnknownMessage
+from costtrace.errors import ConfigurationError, InvalidValue, LedgerUnavailable, UnknownMessage
 from costtrace.ledger.protocol import Ledger
 from costtrace.messages import Amounts, Message, fold
-from costtrace.money import Money
+from costtrace.money import Money, amount_text
 from costtrace.times import moment_text
 from costtrace.twilio.legs import KINDS, Leg, leg_of, legs
 
@@ -102,6 +115,8 @@ class ChatImport:
         self._unsigned = unsigned
         self._clock = clock
         self._sleep = sleep
+        self._pretended: set[str] = set()
+        """The ids that a dry run has met so far."""
 
     def run(
         self,
@@ -113,8 +128,9 @@ class ChatImport:
         """Go through the whole table, or the messages made since then; `tell` hears after each page how many rows.
 
         Raises LedgerUnavailable where the table or the ledger answers no more, and LedgerUnusable; what was imported
-        until then stays, and the next run passes over it.
+        until then stays, and the next run passes over it. Raises ConfigurationError for a table that is no chat table.
         """
+        self._pretended.clear()
         done = Imported(table=self._rows.table, dry_run=dry_run, since=since)
         for page in self._pages():
             for item in page:
@@ -126,12 +142,16 @@ class ChatImport:
         start: Item | None = None
         while True:
             items, start = self._page(start)
+            if any(THREAD not in item or TIMESTAMP not in item for item in items):
+                expected = f"a chat table has {THREAD} and {TIMESTAMP}; name it with --table"
+                raise ConfigurationError(f"DynamoDB table {self._rows.table!r} has other keys: {expected}")
             yield items
             if start is None:
                 return
 
     def _page(self, start: Item | None) -> tuple[list[Item], Item | None]:
-        for pause_s in _PAUSES_S:
+        """The page that starts there; the first one at once or not at all: whoever mistyped an address is waiting."""
+        for pause_s in _PAUSES_S if start else ():
             try:
                 return self._rows.scan(start, attributes=ATTRIBUTES)
             except LedgerUnavailable:
@@ -144,7 +164,10 @@ class ChatImport:
             row = row_of(item, hasher=self._hasher)
         except InvalidValue as error:
             done.rows += 1
-            _note(done, item, [error])
+            if has_costs(item):
+                _note(done, item, [error])
+            else:
+                done.without_costs += 1
             return
         if done.since is not None and row.occurred_at < done.since:
             return
@@ -192,7 +215,7 @@ class ChatImport:
         found = self._ledger.find(sms.entry.entry_id)
         reason = self._unwanted(row, found)
         if reason is None and found is None and not self._appended(sms.entry, done):
-            reason = LIVE  # somebody wrote it down just now
+            reason = ANOTHER if done.dry_run else LIVE  # which somebody wrote down just now
         if reason is not None:
             done.skipped[reason] += 1
             return
@@ -221,8 +244,12 @@ class ChatImport:
         return known or legs(fold([sms.entry]))[0]
 
     def _appended(self, entry: Entry, done: Imported) -> bool:
-        """Whether it is new to the ledger."""
-        return done.dry_run or entry.entry_id in self._ledger.append([entry])
+        """Whether it is new to the ledger, or would be."""
+        if not done.dry_run:
+            return entry.entry_id in self._ledger.append([entry])
+        is_new = entry.entry_id not in self._pretended
+        self._pretended.add(entry.entry_id)
+        return is_new
 
     def _message(self, message_uuid: str) -> Message | None:
         try:
@@ -232,9 +259,15 @@ class ChatImport:
 
 
 def _check_same(before: Entry, now: Entry) -> None:
-    if (before.estimate, before.usage and before.usage.buckets) != (now.estimate, now.usage and now.usage.buckets):
-        said = f"{now.estimate or 'no cost'} and {now.usage and dict(now.usage.buckets)}"
-        raise InvalidValue("costs.gpt", said, "what an earlier import, or another row of this message, said")
+    said, expected = _numbers(now), _numbers(before)
+    if said != expected:
+        source = "costUsd/inputTokens/outputTokens of an earlier import, or of another row of this message"
+        raise InvalidValue("costs.gpt", said, f"{expected}, {source}")
+
+
+def _numbers(entry: Entry) -> str:
+    cost = "none" if entry.estimate is None else amount_text(entry.estimate.amount)
+    return f"{cost}/{entry.usage.input_tokens}/{entry.usage.output_tokens}" if entry.usage else cost
 
 
 def _plus(amounts: Amounts, money: Money | None) -> Amounts:
@@ -244,4 +277,5 @@ def _plus(amounts: Amounts, money: Money | None) -> Amounts:
 def _note(done: Imported, item: Item, errors: Sequence[InvalidValue]) -> None:
     done.bad += 1
     if len(done.problems) < _SHOWN:
-        done.problems.append(f"{key_text(item)}: {'; '.join(map(str, errors))}")
+        reasons = (f"{error.field}: expected {error.expected}, got {quotable(error.value)}" for error in errors)
+        done.problems.append(f"{key_text(item)}: {'; '.join(reasons)}")

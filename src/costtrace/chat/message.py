@@ -70,7 +70,10 @@ def is_message(item: Item) -> bool:
 
 
 def item_of(message: ChatMessage) -> dict[str, Any]:
-    """The row of a new message; raises InvalidValue for a cost that DynamoDB cannot hold exactly."""
+    """The row of a new message.
+
+    Raises InvalidValue for a cost that DynamoDB cannot hold exactly, and for what is no text; it never quotes that.
+    """
     texts = {
         THREAD: message.thread_id,
         TIMESTAMP: message.timestamp,
@@ -79,7 +82,7 @@ def item_of(message: ChatMessage) -> dict[str, Any]:
         CONTENT: message.content,
         CHANNEL: message.channel,
     }
-    item = {name: {"S": text} for name, text in texts.items() if text is not None}
+    item = {name: {"S": _storable(text, name)} for name, text in texts.items() if text is not None}
     return {**item, COSTS: write(message.costs, COSTS)}
 
 
@@ -104,6 +107,16 @@ def moment_of(timestamp: object, field_name: str = TIMESTAMP) -> datetime:
 def _since_1970(number: Decimal) -> datetime:
     power = next(power for below, power in _MICROS if number < below)
     return from_micros(int(number.scaleb(power)))
+
+
+def _storable(text: object, name: str) -> str:
+    if not isinstance(text, str):
+        raise InvalidValue(name, type(text).__name__, "a text")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InvalidValue(name, f"{len(text)} characters", "a text without lone surrogates") from None
+    return text
 
 
 def _text(value: object) -> str | None:

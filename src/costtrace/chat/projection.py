@@ -67,9 +67,13 @@ def model_calls(message: Message) -> list[Entry]:
     ]
 
 
-def is_live(entries: Iterable[Entry]) -> bool:
-    """Whether any of them is more than a number read from the table."""
-    return any(entry.details.get(AGGREGATE) is not True for entry in entries)
+def is_live(entries: Sequence[Entry]) -> bool:
+    """Whether any of them is more than a number read from the table, and more than that number priced again."""
+    read = {entry.entry_id for entry in entries if entry.details.get(AGGREGATE) is True}
+    return any(
+        entry.entry_id not in read and not (entry.kind == Kind.CORRECTION and entry.details.get("corrects") in read)
+        for entry in entries
+    )
 
 
 def _gpt(message: Message) -> Part | None:

@@ -39,7 +39,7 @@ def update(part: Part, costs: object, message_uuid: str) -> dict[str, Any] | Non
     if stands is None:
         return _made("#costs.#part", write(whole, f"{COSTS}.{part.name}"), below, "attribute_type(#costs, :map)")
     version = stands.get(VERSION)
-    if isinstance(version, Decimal | int) and version >= part.version:
+    if isinstance(version, Decimal) and version >= part.version:
         return None
     return _filled(part, whole, below)
 
@@ -74,10 +74,11 @@ def _filled(part: Part, whole: Mapping[str, Any], request: dict[str, Any]) -> di
     if part.unknown:
         expression += " REMOVE " + ", ".join(f"{path}.#{name}" for name in sorted(part.unknown))
     request["UpdateExpression"] = expression
-    older = f"(attribute_not_exists({path}.#{VERSION}) OR {path}.#{VERSION} < :{VERSION})"
+    older = f"(NOT attribute_type({path}.#{VERSION}, :number) OR {path}.#{VERSION} < :{VERSION})"
     request["ConditionExpression"] = f"{_OURS} AND attribute_type({path}, :map) AND {older}"
     request["ExpressionAttributeNames"] |= {f"#{name}": name for name in (*whole, *part.unknown)}
     request["ExpressionAttributeValues"] |= {
-        f":{name}": write(value, f"{COSTS}.{part.name}.{name}") for name, value in whole.items()
+        ":number": {"S": "N"},
+        **{f":{name}": write(value, f"{COSTS}.{part.name}.{name}") for name, value in whole.items()},
     }
     return request

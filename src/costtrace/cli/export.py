@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final, TextIO
@@ -13,7 +14,7 @@ import typer
 
 from costtrace.cli.files import exact_output, whole_file, whole_text_file
 from costtrace.cli.options import AsJson, Last, LedgerUrl, Since, Until, existing_ledger, selection
-from costtrace.cli.output import progress, show, show_json
+from costtrace.cli.output import on_terminal, progress, show, show_json
 from costtrace.cli.page import Title
 from costtrace.cli.pages.exports import focus_page, left_out
 from costtrace.entry import Entry
@@ -21,6 +22,7 @@ from costtrace.errors import ConfigurationError, InvalidValue
 from costtrace.exporters.focus import Exported, FocusExport, write_csv, write_parquet
 from costtrace.exporters.jsonl import entry_line
 
+_DOING: Final = "exporting"
 _EXIT_CODES: Final = "Exit codes: 0 fine; 2 bad input or configuration, or the file cannot be written."
 
 
@@ -75,10 +77,11 @@ def focus(
     accounts = dict(_account(text) for text in account or ())
     export = FocusExport(existing_ledger(ledger), selection=selection(last, since, until), accounts=accounts)
     if output is None:
-        write_csv(export.rows(), exact_output())
+        with _working():
+            write_csv(export.rows(), exact_output())
         _tell(export.exported, as_json=as_json)
         return
-    with progress("exporting"):
+    with progress(_DOING):
         _write(export, form, output)
     if as_json:
         show_json(export.exported.to_dict())
@@ -98,11 +101,17 @@ def jsonl(
     """Write the entries as they are, one JSON object a line; money is text, so that no digit is lost."""
     entries = existing_ledger(ledger).entries(selection=selection(last, since, until))
     if output is None:
-        _write_lines((entry for _, entry in entries), exact_output())
+        with _working():
+            _write_lines((entry for _, entry in entries), exact_output())
         return
-    with progress("exporting"), whole_text_file(output) as stream:
+    with progress(_DOING), whole_text_file(output) as stream:
         count = _write_lines((entry for _, entry in entries), stream)
     show([Title(f"{count} {'entry' if count == 1 else 'entries'} in {output}")])
+
+
+def _working() -> AbstractContextManager[None]:
+    """Progress while data goes to standard output; on a terminal the data itself shows it."""
+    return nullcontext() if on_terminal() else progress(_DOING)
 
 
 def _account(text: str) -> tuple[str, str]:

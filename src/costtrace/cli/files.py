@@ -6,7 +6,7 @@ import io
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -17,18 +17,23 @@ from costtrace.errors import ConfigurationError
 def whole_file(path: Path) -> Iterator[Path]:
     """A new file beside that one, which takes its place when everything is written; after a failure nothing changed.
 
-    Raises ConfigurationError for a place that cannot be written to.
+    A link stays, and what it leads to is replaced. Raises ConfigurationError for a place that cannot be written to.
     """
-    if path.is_dir():
-        raise ConfigurationError(f"{path} cannot be written: it is a directory")
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        yield unfinished
-        unfinished.replace(path)
+        place = Path(os.path.realpath(path))
+        if place.is_dir():
+            raise ConfigurationError(f"{path} cannot be written: it is a directory")
+        if place.exists() and not place.is_file():  # to take the place of /dev/null would break the machine
+            raise ConfigurationError(f"{path} cannot be written: it is no regular file")
+        unfinished = place.with_name(f".{place.name}.{os.getpid()}")
+        try:
+            yield unfinished
+            unfinished.replace(place)
+        finally:
+            with suppress(OSError):
+                unfinished.unlink()
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be written: {error.strerror or error}") from None
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +17,13 @@ from costtrace.cli.plain import plain_text
 def on_terminal() -> bool:
     """Whether a person reads along."""
     return sys.stdout.isatty()
+
+
+def _into_a_file() -> bool:
+    try:
+        return stat.S_ISREG(os.fstat(sys.stdout.fileno()).st_mode)
+    except OSError:  # it is closed, or something in its place that is no file at all
+        return False
 
 
 def show(page: Page) -> None:
@@ -40,11 +49,14 @@ def show_json_line(value: Any) -> None:
 
 @contextmanager
 def progress(doing: str) -> Iterator[None]:
-    """Say on a terminal what takes so long; silent when piped."""
-    if not (on_terminal() and sys.stderr.isatty()):
+    """Say on a terminal what takes so long; silent when piped, because whoever reads the pipe may write there too."""
+    if not (sys.stderr.isatty() and (on_terminal() or _into_a_file())):
         yield
         return
     from rich.console import Console  # noqa: PLC0415 - a pipe must not wait for it
+    from rich.live import Live  # noqa: PLC0415 - as above
+    from rich.spinner import Spinner  # noqa: PLC0415 - as above
 
-    with Console(stderr=True).status(doing):
+    console = Console(stderr=True)
+    with Live(Spinner("dots", doing), console=console, transient=True, redirect_stdout=False, redirect_stderr=False):
         yield
