@@ -239,6 +239,19 @@ def test_what_is_missing_is_delivered_again_and_ends_with_1(run: Run, clickhouse
     }
 
 
+def test_another_amount_in_posthog_is_named_and_ends_with_1(run: Run, clickhouse: Project, url: str) -> None:
+    """Nothing is missing, so nothing is delivered again: that would add a second opinion, not take the first away."""
+    (price,) = [event for event in clickhouse.events if event["event"] == "sms_cost_update"]
+    price["properties"]["cost_change_picousd"] = 1
+
+    done = run("posthog", "verify", "--day", f"{THAT_DAY:%Y-%m-%d}", "--ledger", url, "--pause", "0")
+
+    assert (done.exit_code, done.stdout.splitlines()[-1]) == (
+        1,
+        f"1 sms_cost_update have another amount in PostHog: sms-price/{SID}/1",
+    )
+
+
 def test_a_ledger_that_never_delivered_there_is_said_so(run: Run, clickhouse: Project, url: str) -> None:
     clickhouse.events.clear()
 

@@ -13,7 +13,7 @@ from costtrace.messages import fold
 from costtrace.posthog_reports.answers import Answer
 from costtrace.posthog_reports.definitions import AI_COST, JOURNEY, REPORTS, TWILIO_COST, USER_TOTAL
 from costtrace.sandbox.posthog_clickhouse import run
-from costtrace.twilio.legs import leg_of
+from costtrace.twilio.legs import leg_of, legs
 from costtrace.twilio.revisions import not_billable_entries, unavailable_entries
 from tests.factories import make_costs
 from tests.posthog_reports.stored import (
@@ -236,6 +236,27 @@ def test_a_correction_is_no_call_and_moves_the_count_of_what_it_corrects() -> No
     found = answer(AI_COST, mapped(entries))
 
     assert rows(found, "ai_cost_usd", "calls", "pending", "unpriced") == [(Decimal("0.400001"), 3, 0, 1)]
+
+
+def test_an_sms_given_up_before_its_sid_was_known_is_one_sms_when_it_turns_up() -> None:
+    """Its first price entry has no MessageSid, its second one has."""
+    send, bound = outbound("SM" + "7" * 32, A, PHONE)
+    given_up = unavailable_entries(legs(fold([send]))[0], reason="deadline", now=NOON + timedelta(days=1))
+    alone = mapped([send, *given_up])
+    found = mapped([send, *given_up, bound, *priced([send, *given_up, bound], "-0.00790")])
+    columns = ("cost_usd", "messages", "pending", "unpriced")
+
+    assert rows(answer(TWILIO_COST, alone), *columns) == [(None, 1, 0, 1)]
+    assert rows(answer(TWILIO_COST, [*alone, *found]), *columns) == [(Decimal("0.0079"), 1, 0, 0)]
+
+
+def test_an_sms_is_its_users_though_the_first_event_knew_nobody() -> None:
+    sms = outbound("SM" + "7" * 32, A, PHONE)
+    first, second = mapped([*sms, *priced(sms, "-0.00790")])[:2]
+    nobody = {**first, "distinct_id": f"message:{A}"}
+
+    for copies in ([nobody, second], [second, nobody]):
+        assert rows(answer(TWILIO_COST, copies), "user", "user_id", "cost_usd") == [(P1, "u-phone", Decimal("0.0079"))]
 
 
 def test_tools_and_embeddings_are_part_of_the_total() -> None:

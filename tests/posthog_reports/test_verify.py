@@ -175,6 +175,20 @@ def test_a_cost_that_differs_is_no_missing_event_and_still_shown(ledger: Ledger)
     found = verify(Local(events), ledger, DAY.date(), now=LATER)
 
     assert (found.missing, [one.event for one in found.comparisons if not one.is_same]) == (0, ["$ai_generation"])
+    assert (found.differing, found.to_dict()["events"][0]["differing"]) == (1, ["llm/run-1/1"])
+
+
+@pytest.mark.parametrize("change", [None, 0, 1])
+def test_a_price_that_is_no_more_there_is_a_cost_that_differs(ledger: Ledger, change: int | None) -> None:
+    """Even where another ledger's event makes up for it in the sum and in the count."""
+    events = stored()
+    event_of(events, "sms_cost_update")["properties"]["cost_change_picousd"] = change
+    foreign = mapped([*(sms := outbound("SM" + "9" * 32, "m10", context())), *priced(sms, "-0.0001")])
+
+    found = verify(Local([*events, *foreign]), ledger, DAY.date(), now=LATER, requeue=lambda _entries: 1 // 0)
+
+    assert [one.differing for one in found.comparisons if one.differing] == [(f"sms-price/{SID}/1",)]
+    assert (found.missing, found.requeued) == (0, 0)
 
 
 def test_entries_that_are_still_to_be_delivered_are_not_queued_twice(ledger: Ledger) -> None:
@@ -191,6 +205,7 @@ def test_events_of_others_are_no_fault(ledger: Ledger) -> None:
     found = verify(Local([*stored(), *foreign]), ledger, DAY.date(), now=LATER)
 
     assert (found.missing, counted(found)["sms_inbound"]) == (0, (Sum(), Sum(events=1), ()))
+    assert found.differing == 0
 
 
 def test_more_events_than_one_answer_holds_are_read_page_by_page(ledger: Ledger) -> None:

@@ -21,9 +21,10 @@ from costtrace.settings import Settings
 if TYPE_CHECKING:
     from costtrace.posthog_reports.api import PostHogApi
 
-_MISSING: Final = 1
+_FAULTY: Final = 1
 _EXIT_CODES: Final = (
-    "Exit codes: 0 fine; 1 PostHog lacked something (verify); 2 bad input or configuration, or no answer."
+    "Exit codes: 0 fine; 1 PostHog lacks something or has another amount (verify); 2 bad input or configuration, or no"
+    " answer."
 )
 _PAUSE_S: Final = 60.0
 
@@ -152,8 +153,8 @@ def verify(
         show_json(found.to_dict())
     else:
         show(verified_page(found, requeued=requeue))
-    if found.missing:
-        raise typer.Exit(_MISSING)
+    if found.missing or found.differing:
+        raise typer.Exit(_FAULTY)
 
 
 def _apply(api: PostHogApi, ids: Path, *, environment: str | None, as_json: bool) -> None:

@@ -10,8 +10,6 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from http.client import HTTPException, HTTPMessage
 from ipaddress import ip_address
 from typing import IO, Any, Final
@@ -20,6 +18,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from urllib.request import HTTPRedirectHandler, OpenerDirector, Request, build_opener
 
 from costtrace.errors import ConfigurationError, ExporterStopped, ExporterUnavailable
+from costtrace.exporters.posthog.answers import retry_after_s
 
 PAUSE_S: Final = 60.0
 
@@ -188,20 +187,6 @@ def api_host(host: str) -> str:
     if cloud:
         return f"https://{'us' if cloud[1] == 'app' else cloud[1]}.posthog.com"
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
-
-
-def retry_after_s(value: str | None) -> float | None:
-    """The seconds that a Retry-After header asks for, given as seconds or as a date; None for anything else."""
-    if value is None:
-        return None
-    try:
-        return max(0.0, float(value))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
-    except (TypeError, ValueError):
-        return None
 
 
 class _NoRedirects(HTTPRedirectHandler):

@@ -4,7 +4,8 @@ Delivery is at least once, so events come twice, late and on both sides of midni
 likes. Every report therefore folds the events of one thing into one *item* before it sums:
 
 - a model call, a tool's use or a correction is the events of one uuid;
-- an SMS is the events of one MessageSid, and costs what the newest version of its price says.
+- an SMS is the events of one attempt to send it, or else of one MessageSid, and costs what the newest version of its
+  price says.
 
 Money is added as whole numbers of 1e-12 and divided, if at all, once at the end. Sums hold 64 bits, which is nine
 million dollars a group. What has no price is counted and never zero: a sum of nothing known is null. US dollars and
@@ -13,13 +14,13 @@ other currencies are never added. Days are those of UTC, and of the earliest cop
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
 from costtrace.errors import InvalidValue
+from costtrace.exporters.posthog.personal import environment_name
 from costtrace.posthog_reports import items
 from costtrace.times import utc
 
@@ -27,7 +28,6 @@ MAX_ROWS: Final = 50_000
 """Rows of a report, at most: PostHog gives no more in one answer."""
 PICO: Final = 10**12
 
-_ENVIRONMENT: Final = re.compile(r"[A-Za-z0-9_.:/-]{1,64}\Z")
 _ON_A_DASHBOARD: Final = "{filters}"
 """PostHog's own placeholder: the dates and properties that a dashboard is set to."""
 
@@ -105,9 +105,7 @@ def of_environment(environment: str | None) -> str:
     """
     if environment is None:
         return "true"
-    if not _ENVIRONMENT.match(environment):
-        raise InvalidValue("environment", environment, "letters, digits and . _ : / - only, at most 64 of them")
-    return f"properties.environment = '{environment}'"
+    return f"properties.environment = '{environment_name(environment)}'"
 
 
 def between(since: datetime, until: datetime, *, of: str = "timestamp") -> str:

@@ -3,7 +3,8 @@
 Both kinds have the same columns, so that they can stand in one list:
 
 ``message_uuid, conversation_id, channel, user, who``
-    whose it is; ``user`` is PostHog's person, which merges the ids that one human was seen with, ``who`` one of those
+    whose it is; ``user`` is PostHog's person, which merges the ids that one human was seen with, ``who`` one of those:
+    of several, never the one that stands for nobody
 ``kind``
     ``ai``, ``tool``, ``inbound`` or ``outbound``
 ``ts``
@@ -38,10 +39,16 @@ def quoted(names: Iterable[str]) -> str:
     return ", ".join(f"'{name}'" for name in names)
 
 
+_WHOSE: Final = """\
+argMin(person_id, tuple(startsWith(distinct_id, 'message:'), distinct_id)) AS user,
+         argMin(distinct_id, tuple(startsWith(distinct_id, 'message:'), distinct_id)) AS who"""
+"""Whose user was not known when the first event was made may be known in a later one; the same one each time."""
+
+
 def _of_one_uuid(events: Iterable[str]) -> str:
     return f"""\
   SELECT any(properties.message_uuid) AS message_uuid, any(properties.conversation_id) AS conversation_id,
-         any(properties.channel) AS channel, any(person_id) AS user, min(distinct_id) AS who,
+         any(properties.channel) AS channel, {_WHOSE},
          if(any(event) = '{TOOL_COST}', 'tool', 'ai') AS kind, min(timestamp) AS ts,
          any(toInt(properties.cost_picousd)) AS pico, any(toInt(properties.cost_native_pico)) AS native,
          any(properties.price_unit) AS currency,
@@ -56,7 +63,7 @@ def _of_one_uuid(events: Iterable[str]) -> str:
 
 _SMS_EVENTS: Final = f"""\
     SELECT any(properties.message_uuid) AS message_uuid, any(properties.conversation_id) AS conversation_id,
-           any(properties.channel) AS channel, any(person_id) AS user, min(distinct_id) AS who,
+           any(properties.channel) AS channel, {_WHOSE},
            coalesce(any(properties.direction), 'outbound') AS kind, min(timestamp) AS ts,
            argMaxIf(
              tuple(toInt(properties.cost_picousd), toInt(properties.cost_native_pico), properties.price_unit,
@@ -66,8 +73,11 @@ _SMS_EVENTS: Final = f"""\
            ) AS newest
     FROM events
     WHERE event IN ({quoted((SMS_INBOUND, SMS_OUTBOUND, SMS_COST_UPDATE))}) AND {{environment}} AND {{when}}
-    GROUP BY coalesce(properties.twilio_sid, properties.send_id, toString(uuid))"""  # noqa: S608 - made of our own words
-"""The values of the newest price stand together in a tuple: a bare null among them would let an older price win."""
+    GROUP BY coalesce(properties.send_id, properties.twilio_sid, toString(uuid))"""  # noqa: S608 - made of our own words
+"""The values of the newest price stand together in a tuple: a bare null among them would let an older price win.
+
+An SMS that we sent goes by our name for the attempt, because it may have been given up before its MessageSid was known.
+"""
 
 AI_ITEMS: Final = _of_one_uuid((AI_GENERATION, AI_EMBEDDING))
 SMS_ITEMS: Final = f"""\

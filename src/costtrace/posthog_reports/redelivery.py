@@ -44,7 +44,9 @@ def _at_once(exporters: Sequence[Exporter], entries: Sequence[Entry]) -> int:
             " compares"
         )
     refused = 0
-    for start in range(0, len(entries), exporter.batch_size):
-        refused += len(exporter.export(entries[start : start + exporter.batch_size]))
-    exporter.close()
+    try:
+        for start in range(0, len(entries), exporter.batch_size):
+            refused += len(exporter.export(entries[start : start + exporter.batch_size]))
+    finally:
+        exporter.close()
     return len(entries) - refused

@@ -1,15 +1,15 @@
 """Proof of delivery: what PostHog holds of a day beside what the ledger made of it.
 
 Compared are, by the name of the event, how many there are and what they add to the cost, in whole 1e-12: first as sums,
-and event by event where those differ. What is missing is told by its entry, so that it can be delivered again. What
-PostHog holds beyond that (another ledger's events, another environment's) is no fault. ``message_cost`` events repeat
-what others say and are left out.
+and event by event where those differ. What is missing, or stands there with another amount, is told by its entry; what
+is missing can be delivered again. What PostHog holds beyond that (another ledger's events, another environment's) is no
+fault. ``message_cost`` events repeat what others say and are left out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any, Final
@@ -51,6 +51,8 @@ class Comparison:
     posthog: Sum
     missing: tuple[str, ...] = ()
     """The entries whose events PostHog does not have."""
+    differing: tuple[str, ...] = ()
+    """The entries whose events PostHog has, with another amount."""
 
     @property
     def is_same(self) -> bool:
@@ -73,11 +75,17 @@ class Verified:
         """How many events of the ledger PostHog does not have."""
         return sum(len(one.missing) for one in self.comparisons)
 
+    @property
+    def differing(self) -> int:
+        """How many events of the ledger PostHog has with another amount. Sent again, both would stand there."""
+        return sum(len(one.differing) for one in self.comparisons)
+
     def to_dict(self) -> dict[str, Any]:
         """The result as JSON objects, money as text."""
         return {
             "day": self.day.isoformat(),
             "missing": self.missing,
+            "differing": self.differing,
             "requeued": self.requeued,
             "events": [
                 {
@@ -85,6 +93,7 @@ class Verified:
                     "ledger": _plain(one.ledger),
                     "posthog": _plain(one.posthog),
                     "missing": list(one.missing),
+                    "differing": list(one.differing),
                 }
                 for one in self.comparisons
             ],
@@ -108,18 +117,18 @@ def verify(
     since, until = _bounds(day, now)
     ledger_day, posthog_day = _LedgerDay(ledger, since, until), _PostHogDay(queries, since, until)
     ours, theirs = ledger_day.sums(), posthog_day.sums()
-    differing = {name for name in ours if ours[name] != theirs.get(name)}
-    stored = set(posthog_day.uuids(differing, page_size)) if differing else set()
-    missing = ledger_day.missing(differing, stored) if differing else {}
+    unequal = {name for name in ours if ours[name] != theirs.get(name)}
+    faults = ledger_day.faults(unequal, dict(posthog_day.amounts(unequal, page_size))) if unequal else _Faults()
     requeued = 0
-    if missing and requeue is not None:
-        requeued = requeue([entry for entries in missing.values() for entry in entries])
+    if requeue is not None and (missing := [entry for entries in faults.missing.values() for entry in entries]):
+        requeued = requeue(missing)
     comparisons = tuple(
         Comparison(
             event=name,
             ledger=ours.get(name, Sum()),
             posthog=theirs.get(name, Sum()),
-            missing=tuple(entry.entry_id for entry in missing.get(name, ())),
+            missing=_ids(faults.missing.get(name, ())),
+            differing=_ids(faults.differing.get(name, ())),
         )
         for name in sorted({*ours, *theirs})
     )
@@ -140,6 +149,14 @@ def last_settled(now: datetime) -> date:
     return (now - SETTLES_AFTER).date() - _DAY
 
 
+@dataclass(frozen=True, slots=True)
+class _Faults:
+    """Entries by the name of their events."""
+
+    missing: dict[str, list[Entry]] = field(default_factory=dict)
+    differing: dict[str, list[Entry]] = field(default_factory=dict)
+
+
 class _LedgerDay:
     """What the ledger makes of the time; an event has the moment of its entry."""
 
@@ -155,13 +172,17 @@ class _LedgerDay:
             count[1] += event.properties.get("cost_change_picousd", 0)
         return {name: Sum(events=events, usd=pico_amount(pico)) for name, (events, pico) in counts.items()}
 
-    def missing(self, names: Collection[str], stored: Collection[str]) -> dict[str, list[Entry]]:
-        """The entries whose events are of those names and not among those stored."""
-        missing: dict[str, list[Entry]] = {}
+    def faults(self, names: Collection[str], stored: Mapping[str, int | None]) -> _Faults:
+        """What is wrong with the events of those names, of which these are stored, each with what it adds."""
+        faults = _Faults()
         for event, entry in self._events():
-            if event.name in names and event.uuid not in stored:
-                missing.setdefault(event.name, []).append(entry)
-        return missing
+            if event.name not in names:
+                continue
+            if event.uuid not in stored:
+                faults.missing.setdefault(event.name, []).append(entry)
+            elif event.properties.get("cost_change_picousd") != stored[event.uuid]:
+                faults.differing.setdefault(event.name, []).append(entry)
+        return faults
 
     def _events(self) -> Iterator[tuple[Event, Entry]]:
         mapper = EventMapper()
@@ -186,16 +207,17 @@ class _PostHogDay:
             for name, count, pico in self._ask(hogql)
         }
 
-    def uuids(self, names: Iterable[str], page_size: int) -> Iterator[str]:
-        """The uuids of events of those names, in as many queries as it takes."""
+    def amounts(self, names: Iterable[str], page_size: int) -> Iterator[tuple[str, int | None]]:
+        """What each event of those names adds, by its uuid, in as many queries as it takes."""
         after, events = "", self._stored(names)
         while True:
             page = f"WHERE id > '{after}' ORDER BY id LIMIT {page_size}"
-            found = [_uuid(row[0]) for row in self._ask(f"SELECT id FROM (\n{events}\n) {page}")]  # noqa: S608
+            rows = self._ask(f"SELECT id, pico FROM (\n{events}\n) {page}")  # noqa: S608 - made of our own words
+            found = [(_uuid(uuid), integer(pico)) for uuid, pico in rows]
             yield from found
             if len(found) < page_size:
                 return
-            after = found[-1]
+            after, _ = found[-1]
 
     def _ask(self, hogql: str) -> list[list[Any]]:
         found: list[list[Any]] = self._queries.query(hogql, name="costtrace verify")["results"]
@@ -208,6 +230,10 @@ class _PostHogDay:
   WHERE event IN ({quoted(sorted(names))}) AND {self._around}
   GROUP BY uuid
   HAVING {self._within}"""  # noqa: S608 - made of our own words
+
+
+def _ids(entries: Iterable[Entry]) -> tuple[str, ...]:
+    return tuple(entry.entry_id for entry in entries)
 
 
 def _uuid(text: Any) -> str:

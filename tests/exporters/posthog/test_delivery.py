@@ -186,7 +186,7 @@ def test_what_is_not_taken_of_some(
     posthog.fail(Fault(**{**_fields(fault), "which": is_of(entries[3])}))
 
     assert exporter.export(entries) == [Refusal(entry_id="llm/run-3/3", fate=fate, reason=reason)]
-    assert len(posthog.events) == 10 if fault.applied else 9
+    assert len(posthog.events) == (10 if fault.applied else 9)
 
     assert exporter.export([entries[3]]) == ()
     assert len(posthog.events) == 10
@@ -233,6 +233,7 @@ def test_over_the_quota_of_model_calls_only(posthog: PostHogServer, exporter: Po
     assert exporter.export([*calls(1), tool]) == [
         Refusal(entry_id="llm/run-0/0", fate=Fate.PARKED, reason="quota_limited")
     ]
+    assert [event.event for event in posthog.events] == ["tool_cost"]
 
 
 @pytest.mark.parametrize("status", [404, 408, 429, 500, 502, 503, 504, 507, 529, 599])
@@ -268,7 +269,9 @@ def test_to_wait_until_a_date(posthog: PostHogServer, exporter: PostHogExporter)
     assert caught.value.retry_after_s > 1e9
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>Welcome</html>", b"[]", b'"ok"', b"\xff\xfe"])
+@pytest.mark.parametrize(
+    "body", [b"", b"<html>Welcome</html>", b"[]", b'"ok"', b"\xff\xfe", b"{}", b'{"error": "x"}', b'{"status": 0}']
+)
 def test_a_success_that_cannot_be_read_is_none(either: PostHogServer, exporter: PostHogExporter, body: bytes) -> None:
     either.outage = Fault(body=body)
 
@@ -281,6 +284,43 @@ def test_a_success_without_results_is_none(posthog: PostHogServer, exporter: Pos
 
     with pytest.raises(ExporterUnavailable):
         exporter.export(calls(3))
+
+
+@pytest.mark.parametrize("status", [b"1", b'"1"', b'"Ok"', b'"ok"'])
+def test_how_a_server_says_that_it_took_a_batch(
+    posthog: PostHogServer, exporter: PostHogExporter, status: bytes
+) -> None:
+    posthog.v1 = False
+    posthog.outage = Fault(body=b'{"status": %b}' % status, applied=True)
+
+    assert exporter.export(calls(3)) == ()
+
+
+@pytest.mark.parametrize("result", [["ok"], {"ok": True}, 1])
+def test_a_result_that_is_no_word_is_not_ok(posthog: PostHogServer, exporter: PostHogExporter, result: Any) -> None:
+    entries = calls(2)
+    results = {uuid_of(entries[0]): {"result": result}, uuid_of(entries[1]): {"result": "ok"}}
+    posthog.fail(Fault(body=json.dumps({"results": results}).encode()))
+
+    assert exporter.export(entries) == [Refusal(entry_id="llm/run-0/0", fate=Fate.RETRY, reason="not_acknowledged")]
+
+
+@pytest.mark.parametrize("body", [b"[]", b"null", b'"down"', b"<html>", b""])
+def test_what_an_error_says_of_itself_does_not_matter(body: bytes) -> None:
+    """The package's own reading of an answer breaks at JSON that is no object."""
+
+    async def answer(request: Request) -> Response:
+        return Response(status=404 if request.path == V1 else 503, body=body, headers={"retry-after": "7"})
+
+    server = LoopbackServer(answer, name="errors")
+    server.start()
+    exporter = PostHogExporter("phc_x", host=server.address)
+
+    with pytest.raises(ExporterUnavailable, match="503") as caught:
+        exporter.export(calls(2))
+    exporter.close()
+    server.stop()
+    assert caught.value.retry_after_s == 7.0
 
 
 @pytest.mark.parametrize("applied", [False, True])

@@ -543,6 +543,19 @@ def test_a_later_price_makes_a_newer_version_of_the_whole() -> None:
     assert first.timestamp == second.timestamp
 
 
+def test_a_call_after_the_price_of_its_sms_makes_a_newer_version_too() -> None:
+    """Such as a summary of the conversation: the message had been told as a whole already."""
+    who = Context(user_id="u1", channel="sms")
+    entries = [make_entry(1, message_uuid=UUID, context=who), sent(), bound()]
+    entries += price(leg(entries), "-0.00790")
+    late = make_entry(2, message_uuid=UUID, context=who)
+
+    call, total = EventMapper(messages=lambda _uuid: fold([*entries, late])).events([late])
+
+    assert (call.name, total.name, total.properties["version"]) == ("$ai_generation", "message_cost", 4)
+    assert total.properties["total_usd_exact"] == "0.01415"  # 2 x 0.003125 + 0.0079
+
+
 def test_several_calls_of_a_message_in_one_batch_make_one_total() -> None:
     events = mapped(make_entry(1), make_entry(2), make_entry(3))
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from genai_prices.data_snapshot import get_snapshot
 
 from costtrace.context import Context
 from costtrace.entry import Entry
+from costtrace.errors import InvalidValue
 from costtrace.exporters.posthog import EventMapper
 from costtrace.exporters.posthog.personal import fault, identifier, model_name, person, word
 from costtrace.messages import fold
@@ -33,6 +35,16 @@ PHONES = [
     "thread_4155550123",
     "tel:+442079460000",
     "+4930123456",
+    "0114915112345678",
+    "000004915112345678",
+    "4915112345678",
+    "٤٩١٥١١٢٣٤٥٦٧٨",
+    "491_511_234_5678",
+    "49--151--1234567",
+    "49|151|123|4567",
+    "tel4915112345678",
+    "SMS4915112345678",
+    "4111111111111111",
 ]
 MAILS = ["jane@example.com", "jane.doe+x@mail.example.co.uk", "mailto:jane@example.com"]
 KEYS = [
@@ -45,6 +57,15 @@ KEYS = [
     "AIzaSyA-abcdefghijklmnopqrstuv",
     "AKIAABCDEFGHIJKLMNOP",
     "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abc",
+    "SK0123456789abcdef0123456789abcdef",
+    "gsk_abcdefghijklmnopqrst",
+    "xai-abcdefghijklmnopqrst",
+    "pplx-abcdefghijklmnopqrst",
+    "tvly-abcdefghijklmnop",
+    "nvapi-abcdefghijklmnop",
+    "whsec_abcdefghijklmnop",
+    "SG.abcdefghijklmn.opqrstuvwxyz",
+    "ya29.a0AfH6SMBabcdefgh",
 ]
 PLANTS = [PROMPT, *PHONES, *MAILS, *KEYS]
 GOOD_IDS = [
@@ -109,10 +130,34 @@ def test_of_an_error_only_class_and_code(text: str | None, found: tuple[str | No
         "anthropic/claude-sonnet-4.5:beta",
         "models/gemini-2.5-pro",
         "arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.anthropic.claude",
+        "gpt-4.1-2025-04-14",
+        "claude-haiku-4-5-20251001",
+        "vertex_ai/claude-sonnet-4-5@20250929",
+        "mistral-large@2411-001",
+        "@cf/meta/llama-3.1-8b-instruct",
+        "~anthropic/claude-haiku-latest",
     ],
 )
 def test_names_of_models(name: str) -> None:
     assert model_name(name) == name
+
+
+def test_no_name_in_the_price_list_is_held_back() -> None:
+    names = {model.id for provider in get_snapshot().providers for model in provider.models}
+
+    assert len(names) > 1_000
+    assert [name for name in names if model_name(name) is None] == []
+
+
+@pytest.mark.parametrize("name", [*PHONES, *MAILS, "+4920251001", "49-20251001", "@jane", "~jane@example.com"])
+def test_what_is_no_name_of_a_model(name: str) -> None:
+    assert model_name(name) is None
+
+
+@pytest.mark.parametrize("name", ["prod/eu", "2nd", "two words", "x" * 61, ""])
+def test_an_environment_that_no_report_could_ask_for_is_refused(name: str) -> None:
+    with pytest.raises(InvalidValue, match="environment: expected a word"):
+        EventMapper(environment=name)
 
 
 DETAILS = (

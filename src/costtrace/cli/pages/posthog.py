@@ -23,6 +23,8 @@ _HEADS: Final = {
     "total_usd": "total",
     "user_id": "user",
 }
+_NAMED: Final = 3
+"""So many entries are named where there is no room for all; --json has them."""
 _MINUTES: Final = len("2026-01-20T09:30")
 
 
@@ -71,7 +73,7 @@ def verified_page(found: Verified, *, requeued: bool) -> list[Block]:
     heads = ["ledger events", "posthog events", "ledger USD", "posthog USD", "missing"]
     columns = [Column("event"), *(Column(head, right=True) for head in heads)]
     rows = list(zip(names, *zip(*counts, strict=True), sums[::2], sums[1::2], missing, strict=True))
-    return [title, Grid(columns, rows), _verdict(found, requeued=requeued)]
+    return [title, Grid(columns, rows), *_differences(found), *_verdict(found, requeued=requeued)]
 
 
 def _measures(answer: Answer) -> Iterator[tuple[Column, list[Cell]]]:
@@ -93,11 +95,24 @@ def _open_column(answer: Answer) -> Iterator[tuple[Column, list[Cell]]]:
         yield Column("not in it"), [Cell(text, "warn") if text else NOTHING for text in texts]
 
 
-def _verdict(found: Verified, *, requeued: bool) -> Note:
-    if not found.missing:
-        if all(one.is_same for one in found.comparisons):
-            return Note("PostHog has everything, to the last digit.", "good")
-        return Note("PostHog has everything of this ledger, and events that are not of it.", "good")
+def _differences(found: Verified) -> Iterator[Note]:
+    """The entries whose events say something else in PostHog; the first few of each name."""
+    for one in found.comparisons:
+        if one.differing:
+            named = ", ".join(one.differing[:_NAMED]) + (", ..." if len(one.differing) > _NAMED else "")
+            yield Note(f"{len(one.differing)} {one.event} have another amount in PostHog: {named}", "bad")
+
+
+def _verdict(found: Verified, *, requeued: bool) -> Iterator[Note]:
+    if found.missing:
+        yield _missing(found, requeued=requeued)
+    elif not found.differing:
+        same = all(one.is_same for one in found.comparisons)
+        beside = "to the last digit." if same else "and events that are not of it."
+        yield Note(f"PostHog has everything{'' if same else ' of this ledger'}, {beside}", "good")
+
+
+def _missing(found: Verified, *, requeued: bool) -> Note:
     if not requeued:
         return Note(f"{found.missing} events are missing; without --no-requeue they are delivered again.", "bad")
     waiting = found.missing - found.requeued

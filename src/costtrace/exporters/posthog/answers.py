@@ -8,7 +8,7 @@ answer                                                 what becomes of the event
 ``drop`` for billing, a restriction or too many bytes  parked: it helps to wait, and somebody has to see it
 ``drop`` for another reason                            dead, with PostHog's word for it
 200 with ``quota_limited``                             parked
-an unreadable 2xx, 404, 408, 429, 5xx, no answer       all unknown: tried again later, after Retry-After at least
+a 2xx that says nothing, 404, 408, 429, 5xx, silence   all unknown: tried again later, after Retry-After at least
 413, another 4xx                                       halved until the one event that is to blame is found: dead
 401, 402, 403, a redirect                              everything stops until a person has looked
 =====================================================  =========================================================
@@ -20,7 +20,10 @@ delivered, and gives up on a success that it cannot read.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
+from math import isfinite
 from typing import Any, Final, NamedTuple
 
 from costtrace.errors import ExporterStopped, ExporterUnavailable
@@ -29,6 +32,8 @@ from costtrace.exporters.protocol import Fate
 from costtrace.jsontext import decode
 
 _TAKEN: Final = frozenset({"ok", "warning"})
+_TAKEN_BATCH: Final = frozenset({"1", "ok"})
+"""The ``status`` of ``/batch/``: a number from older servers, a word from newer ones."""
 _DROP: Final = "drop"
 _PARKING: Final = ("billing", "quota", "restriction", "rate_limit", "byte_limit")
 """Parts of the reasons for a drop that does not lie in the event: ``billing_limit_exceeded``,
@@ -102,7 +107,7 @@ def verdicts_by_event(reply: Reply, uuids: Iterable[str]) -> dict[str, Verdict]:
     for uuid in uuids:
         found = results.get(uuid)
         result, details = (found.get("result"), found.get("details")) if isinstance(found, Mapping) else (None, None)
-        if result not in _TAKEN:
+        if not (isinstance(result, str) and result in _TAKEN):
             refused[uuid] = _verdict(result, details)
     return refused
 
@@ -112,12 +117,29 @@ def verdicts_for_all(reply: Reply, names: Mapping[str, str]) -> dict[str, Verdic
 
     Raises ExporterUnavailable for an answer that cannot be read.
     """
-    limited = _object(reply).get("quota_limited")
+    answer = _object(reply)
+    if str(answer.get("status")).lower() not in _TAKEN_BATCH:
+        raise ExporterUnavailable("PostHog's answer does not say that it took the events; is POSTHOG_HOST a PostHog?")
+    limited = answer.get("quota_limited")
     if not limited:
         return {}
     everything = not isinstance(limited, list) or any(quota != _AI_QUOTA for quota in limited)
     verdict = Verdict(Fate.PARKED, "quota_limited")
     return {uuid: verdict for uuid, name in names.items() if everything or name.startswith(_AI)}
+
+
+def retry_after_s(said: str | None) -> float | None:
+    """A Retry-After, in seconds or as a date; None for none and for what is neither."""
+    if said is None:
+        return None
+    try:
+        seconds = float(said)
+    except ValueError:
+        try:
+            seconds = (parsedate_to_datetime(said) - datetime.now(UTC)).total_seconds()
+        except (TypeError, ValueError):
+            return None
+    return max(seconds, 0.0) if isfinite(seconds) else None
 
 
 def _object(reply: Reply) -> Mapping[str, Any]:

@@ -40,7 +40,7 @@ from costtrace.exporters.posthog.contract import (
 )
 from costtrace.exporters.posthog.ids import event_uuid
 from costtrace.exporters.posthog.money import put_cost, put_estimate, put_standing
-from costtrace.exporters.posthog.personal import Hasher, identifier, model_name, named, person, word
+from costtrace.exporters.posthog.personal import Hasher, environment_name, identifier, model_name, named, person, word
 from costtrace.exporters.posthog.sms import put_price, put_sms
 from costtrace.exporters.posthog.totals import corrected_kind, is_money, put_total, settled_entries
 from costtrace.messages import Message
@@ -52,8 +52,6 @@ Messages = Callable[[str], Message]
 """Reads a message by its uuid, such as ``ledger.message``; raises UnknownMessage."""
 
 _AI: Final = {Kind.LLM.value: AI_GENERATION, Kind.EMBEDDING.value: AI_EMBEDDING}
-_SMS_CHANNELS: Final = frozenset({"sms", "mms", "whatsapp", "rcs"})
-"""Where a message's last cost comes minutes after its model calls, so that it is not settled with those."""
 
 
 def event_name(entry: Entry) -> str | None:
@@ -79,6 +77,8 @@ class EventMapper:
     ids that must not leave; without it, such an id is left out and the message stands for its user. `tags` names those
     of the application's own labels that leave, as ``tag_NAME``; the others do not. `messages` is asked for what an
     entry itself does not say, and for the totals of messages; without it there are no ``message_cost`` events.
+
+    Raises InvalidValue for an environment that is no word: reports ask for it by name.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class EventMapper:
         tags: Collection[str] = (),
         messages: Messages | None = None,
     ) -> None:
-        self._environment = environment
+        self._environment = None if environment is None else environment_name(environment)
         self._hasher = hasher
         self._tags = tuple(tags)
         self._messages = messages
@@ -111,7 +111,7 @@ class EventMapper:
             name = event_name(entry)
             if name is not None:
                 made.append(self._event(name, entry, known))
-            if self._messages is not None and _may_settle(entry):
+            if self._messages is not None and is_money(entry):
                 settling[entry.message_uuid] = entry.entry_id
         for uuid, entry_id in settling.items():
             message = self._message(uuid, known)
@@ -198,13 +198,6 @@ class EventMapper:
             except UnknownMessage:
                 known[uuid] = None
         return known[uuid]
-
-
-def _may_settle(entry: Entry) -> bool:
-    """Whether the message may be settled by this: not where an SMS is to be expected, whose price comes later."""
-    if not is_money(entry):
-        return False
-    return entry.replaces is not None or entry.kind == PRICE or entry.context.channel not in _SMS_CHANNELS
 
 
 def _leg(message: Message, entry: Entry) -> Leg | None:

@@ -37,7 +37,8 @@ class PostHogExporter:
     `person_profiles` lets PostHog keep a profile of each user, which makes events dearer there. `batch_size` is how
     many entries are taken at a time, and how many events go into one request. Not for several threads at once.
 
-    Raises ConfigurationError for a host that is no address, MissingExtra without the package ``posthog``.
+    Raises ConfigurationError for a host that is no address, InvalidValue for an environment that is no word, and
+    MissingExtra without the package ``posthog``.
     """
 
     def __init__(

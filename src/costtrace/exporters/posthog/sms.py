@@ -79,4 +79,5 @@ def _put_leg(properties: dict[str, Any], entry: Entry, leg: Leg | None) -> None:
     if "conversation_id" in properties:
         properties["thread_id"] = properties["conversation_id"]
     put_known(properties, "twilio_sid", identifier(entry.source_id or (None if leg is None else leg.sid)))
-    put_known(properties, "send_id", identifier(text_of(entry.details, "send_id")))
+    send_id = text_of(entry.details, "send_id") or (None if leg is None else leg.send_id)
+    put_known(properties, "send_id", identifier(send_id))

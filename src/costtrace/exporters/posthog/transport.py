@@ -1,8 +1,8 @@
 """The requests themselves, by the lower layer of PostHog's package, which answers and raises.
 
 Its `capture` puts an event into a queue in memory and returns: the answer says nothing of delivery, the process's end
-takes the queue with it, and after four tries in seven seconds a batch is thrown away. `posthog.request.batch_post`
-sends one batch and returns or raises; it is used for ``/batch/``. For the endpoint that answers for each event the
+takes the queue with it, and after four tries in seven seconds a batch is thrown away. `posthog.request.post` sends one
+request and returns the answer or raises; it is used for ``/batch/``. For the endpoint that answers for each event the
 package has no such function: the one that sends there tries again by itself, takes events that no answer names for
 delivered, and writes the JSON of a batch more slowly than all the rest of its delivery takes. So that one request is
 made here, in the form the package gives it. No thread of the package is ever started.
@@ -15,21 +15,26 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from importlib.metadata import version
-from math import isfinite
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from costtrace.errors import ConfigurationError, ExporterStopped, ExporterUnavailable, MissingExtra
-from costtrace.exporters.posthog.answers import Reply, Verdict, check_status, verdicts_by_event, verdicts_for_all
+from costtrace.exporters.posthog.answers import (
+    Reply,
+    Verdict,
+    check_status,
+    retry_after_s,
+    verdicts_by_event,
+    verdicts_for_all,
+)
 from costtrace.exporters.posthog.ids import event_uuid
 from costtrace.exporters.posthog.wire import LIBRARY, Packed, batch_record, body
 from costtrace.times import from_micros, moment_text
 
 V1_PATH: Final = "/i/v1/analytics/events"
+BATCH_PATH: Final = "/batch/"
 _GZIP_LEVEL: Final = 1
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 _ABSENT: Final = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED})
@@ -130,26 +135,23 @@ class Transport:
                 timeout=self._timeout_s,
                 allow_redirects=False,  # a redirected POST becomes a GET, which stores nothing and answers 200
             )
-        return Reply(answer.status_code, answer.content, _seconds(answer.headers.get("Retry-After")))
+        return _reply(answer)
 
     def _post_batch(self, events: Sequence[Packed]) -> Reply:
         records = [
             batch_record(event.event, person_profiles=self._person_profiles, version=self._version) for event in events
         ]
-        try:
-            with self._answered():
-                answer = self._package.batch_post(
-                    self._token,
-                    self._host,
-                    gzip=self._compress,
-                    timeout=self._timeout_s,
-                    session=self._connection(),
-                    batch=records,
-                )
-        except self._package.APIError as error:
-            status = error.status if isinstance(error.status, int) else HTTPStatus.INTERNAL_SERVER_ERROR
-            return Reply(status, b"", _seconds(error.retry_after))
-        return Reply(answer.status_code, answer.content)
+        with self._answered():
+            answer = self._package.post(
+                self._token,
+                self._host,
+                path=BATCH_PATH,
+                gzip=self._compress,
+                timeout=self._timeout_s,
+                session=self._connection(),
+                batch=records,
+            )
+        return _reply(answer)
 
     def _signed(self, request: Any) -> Any:
         # As `auth`, because a .netrc file with a line for the host would otherwise take the header's place.
@@ -184,18 +186,8 @@ def _address(host: str) -> str:
     return host.rstrip("/")
 
 
-def _seconds(said: str | float | None) -> float | None:
-    """A Retry-After, in seconds or as a date; None for none and for what is neither."""
-    if said is None:
-        return None
-    try:
-        seconds = float(said)
-    except ValueError:
-        try:
-            seconds = (parsedate_to_datetime(str(said)) - datetime.now(UTC)).total_seconds()
-        except (TypeError, ValueError):
-            return None
-    return max(seconds, 0.0) if isfinite(seconds) else None
+def _reply(answer: Any) -> Reply:
+    return Reply(answer.status_code, answer.content, retry_after_s(answer.headers.get("Retry-After")))
 
 
 def _packages() -> tuple[Any, Any]:
