@@ -346,6 +346,8 @@ class TestStrangeLedger:
         for number in (1, 13, 2, 3):
             recorder.record(make_entry(number))
         assert sorted(ids(choosy)) == entry_ids(1, 2, 3)
+        choosy.refuses = None
+        assert recorder.drain() == 0
 
     @pytest.mark.expects_fault
     def test_that_refuses_one_entry_for_ever_still_gets_the_others(self, choosy: Choosy) -> None:
@@ -358,6 +360,38 @@ class TestStrangeLedger:
         assert recorder.health().buffered == 1
         choosy.refuses = None
         assert recorder.drain() == 0
+
+    def test_an_entry_that_another_thread_is_storing_counts_as_waiting(self) -> None:
+        """Whoever asks what waits, because its process is about to be frozen, would otherwise leave it behind."""
+        ledger = Slow()
+        recorder = Recorder(ledger, catalog=Catalog())
+        recorder.record(make_entry(1))
+        ledger.down = False
+        storing = threading.Thread(target=recorder.drain)
+        storing.start()
+        assert ledger.begun.wait(TIMEOUT_S)
+
+        assert recorder.buffered == 1
+        ledger.go_on.set()
+        assert recorder.drain() == 0
+        assert ids(ledger) == entry_ids(1)
+        storing.join()
+
+
+class Slow(MemoryLedger):
+    """Down at first, and then not done before it is told to go on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.down = True
+        self.begun, self.go_on = threading.Event(), threading.Event()
+
+    def spool(self, entry: Entry) -> None:
+        if self.down:
+            raise LedgerError("down")
+        self.begun.set()
+        self.go_on.wait(TIMEOUT_S)
+        super().spool(entry)
 
 
 class Choosy(MemoryLedger):

@@ -1,7 +1,8 @@
 """Backlog: hands entries to a ledger, and holds in memory, bounded, what the ledger cannot take now.
 
 What waits is written before the next entry that succeeds, once a second while nothing else happens, and at the end of
-the process. What finds the memory full is lost, counted, and reported to the ledger as soon as it is back.
+the process. A store that takes its time to refuse, as one over a network may, is tried again in the background only.
+What finds the memory full is lost, counted, and reported to the ledger as soon as it is back.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from costtrace.ledger import Ledger
 
 _log: Final = logging.getLogger("costtrace")
 _RETRY_S: Final = 1.0
+_SLOW_S: Final = 0.25
+"""A refusal that took longer than this is not waited for again by whoever has an entry to store."""
 _WAIT_S: Final = 10.0
 """How long `drain` waits for another thread that is writing what waits."""
 
@@ -36,6 +39,7 @@ class Backlog:
         self._lock = threading.RLock()  # a garbage collection may end a call on this thread while it is held
         self._waiting: deque[Entry] = deque()
         self._retry_at = 0.0
+        self._slow = False
         self._timer: threading.Timer | None = None
         self._draining = threading.Lock()  # only tried, never waited for on the hot path
         self._unreported = 0
@@ -53,6 +57,9 @@ class Backlog:
     def store(self, entry: Entry) -> None:
         """Hand over one entry; it is durable, or waits in memory, when this returns."""
         if self._waiting:
+            if self._slow:
+                self._keep(entry)
+                return
             self._drain()
         if time.monotonic() < self._retry_at or not self._accepted(entry):
             self._keep(entry)
@@ -82,6 +89,7 @@ class Backlog:
         self._lock = threading.RLock()
         self._draining = threading.Lock()
         self._timer = None
+        self._slow = False
         self._waiting.clear()
         self.lost = self._unreported = 0
 
@@ -95,11 +103,11 @@ class Backlog:
             return False
         try:
             for _ in range(len(self._waiting)):
-                entry = self._waiting.popleft()
-                if self._accepted(entry):
+                if self._accepted(self._waiting[0]):  # which waits, and counts as waiting, until the ledger has it
+                    self._waiting.popleft()
                     self._count_stored()
                 else:
-                    self._waiting.append(entry)  # at the end: if only this one is refused, the others need not wait
+                    self._waiting.rotate(-1)  # at the end: if only this one is refused, the others need not wait
                     if time.monotonic() < self._retry_at:
                         return False
             if not self._waiting:
@@ -112,11 +120,14 @@ class Backlog:
             self._draining.release()
 
     def _accepted(self, entry: Entry) -> bool:
+        began = time.monotonic()
         try:
             self._ledger.spool(entry)
         except Exception as error:  # noqa: BLE001 - a ledger may be anybody's, and what it refuses has to be kept
+            self._slow = time.monotonic() - began > _SLOW_S
             self._refused(error)
             return False
+        self._slow = False
         return True
 
     def _count_stored(self) -> None:

@@ -47,6 +47,7 @@ def test_two_references_stand_side_by_side_while_a_token_is_rotated(aws: Account
         aws.client("ssm").put_parameter(Name=f"/{name}", Value=f"the {name} one", Type="String")
     secrets, _ = store(aws)
     assert secrets.resolved("TWILIO_AUTH_TOKEN", "ssm:/new, ssm:/old,plain") == "the new one,the old one,plain"
+    assert secrets.resolved("TWILIO_AUTH_TOKEN", "plain, ssm:/old") == "plain,the old one"
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from costtrace.aws.redelivery import Redelivery
 from costtrace.aws.stream import StreamDelivery
 from costtrace.entry import Entry
 from costtrace.errors import ExporterStopped, ExporterUnavailable, LedgerUnavailable
@@ -52,8 +55,11 @@ class Shown:
 
     fails: Exception | None = None
     projected: list[tuple[str, int]] = field(default_factory=list)
+    asked: int = 0
 
-    def project(self, message: Message) -> bool:
+    def project(self, message: Message, *, wait: bool) -> bool:
+        assert not wait  # the index is waited for by whoever comes with the next entry
+        self.asked += 1
         if self.fails is not None:
             raise self.fails
         self.projected.append((message.uuid, len(message.entries)))
@@ -166,6 +172,21 @@ def test_a_dead_letter_that_cannot_be_stored_makes_the_entry_come_again() -> Non
     assert delivery(found, exporter, sqs=Sqs(down=True))(event(found), call()) == failed_from(2)
 
 
+def test_what_comes_again_is_set_aside_when_it_has_come_through(caplog: pytest.LogCaptureFixture) -> None:
+    """An exporter that is down for hours has the batch again and again; that must not fill the dead letters."""
+    found, sqs, chat = entries(2), Sqs(), Shown(fails=TypeError("no map"))
+    answers: list[Exception | None] = [ExporterUnavailable("down"), ExporterUnavailable("down"), None]
+    exporter = Scripted(lambda _: answers[0])
+    deliver = delivery(found, exporter, sqs=sqs, chat=chat)
+
+    for number in (1, 1, None):
+        assert deliver(event(found), call()) == failed_from(number)
+        answers.pop(0) if number else None
+
+    assert [letter["entry_id"] for letter in sqs.jobs] == [entry.entry_id for entry in found]
+    assert caplog.text.count("went to the dead letters") == 2
+
+
 def test_a_row_that_nobody_can_read_is_set_aside_by_its_key() -> None:
     found, sqs, exporter = entries(2), Sqs(), Scripted()
     row = {**rows_of(found[0]).row, "body": {"B": b"from a later version"}}
@@ -175,14 +196,50 @@ def test_a_row_that_nobody_can_read_is_set_aside_by_its_key() -> None:
 
     assert exporter.taken == [found[1].entry_id]
     (letter,) = sqs.jobs
-    assert (letter["pk"], letter["sk"]) == (row["pk"]["S"], row["sk"]["S"])
+    assert (letter["message_uuid"], letter["entry_id"]) == (found[0].message_uuid, found[0].entry_id)
+    assert letter["exporter"] == "reading"
+
+
+def test_the_letter_of_an_unreadable_row_is_given_to_everybody_once_it_can_be_read() -> None:
+    found, first, second, chat = entries(2), Scripted(name="a"), Scripted(name="b"), Shown()
+    ledger = MemoryLedger()
+    ledger.append(found)
+    shown: Any = chat
+    name = {"message_uuid": found[0].message_uuid, "entry_id": found[0].entry_id}
+    letters = [{**name, "exporter": "reading"}, {**name, "exporter": "b"}, {**name, "exporter": "gone"}]
+    records = [{"messageId": f"{n}", "body": json.dumps(letter)} for n, letter in enumerate(letters)]
+    again = Redelivery(ledger, [first, second], chat=shown)
+
+    assert again({"Records": records}, call()) == failed_from(2)
+
+    assert (first.taken, second.taken) == ([found[0].entry_id], [found[0].entry_id] * 2)
+    assert chat.projected == [(found[0].message_uuid, 2)]
 
 
 def test_a_chat_table_that_is_down_is_shown_the_costs_later_and_exporters_have_theirs_now() -> None:
-    found, exporter = entries(2), Scripted()
+    """It is asked once: with a hundred messages in a batch, no time would be left for the exporters."""
+    found, exporter = [make_entry(number, message_uuid=f"m-{number}") for number in range(1, 6)], Scripted()
     chat = Shown(fails=LedgerUnavailable("throttled"))
 
     assert delivery(found, exporter, chat=chat)(event(found), call()) == failed_from(1)
+
+    assert exporter.taken == [entry.entry_id for entry in found]
+    assert chat.asked == 1
+
+
+def test_costs_are_not_shown_at_the_expense_of_the_exporters() -> None:
+    found, exporter, chat = entries(2), Scripted(), Shown()
+    assert delivery(found, exporter, chat=chat)(event(found), call(seconds=22)) == failed_from(1)
+    assert (exporter.taken, chat.asked) == ([entry.entry_id for entry in found], 0)
+
+
+def test_a_message_that_was_deleted_holds_nothing_up() -> None:
+    """Its rows are gone from the table before the stream has come to them."""
+    found, exporter, chat = entries(2), Scripted(), Shown()
+    shown: Any = chat
+    deliver = StreamDelivery(MemoryLedger(), [exporter], decode=entry_of, dead_letters=queue(Sqs()), chat=shown)
+
+    assert deliver(event(found), call()) == failed_from(None)
 
     assert exporter.taken == [entry.entry_id for entry in found]
 

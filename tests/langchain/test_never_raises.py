@@ -94,10 +94,12 @@ def test_what_does_not_fit_in_memory_is_counted_and_the_ledger_is_told(server: O
 @pytest.mark.expects_fault
 def test_one_entry_that_a_ledger_refuses_for_good_holds_up_no_other(server: OpenAIServer) -> None:
     class Picky(MemoryLedger):
-        """Takes no entry of one message."""
+        """Takes no entry of one message, until it does."""
+
+        refuses = True
 
         def spool(self, entry: Entry) -> None:
-            if entry.message_uuid == "unlucky":
+            if self.refuses and entry.message_uuid == "unlucky":
                 raise KeyError
             super().spool(entry)
 
@@ -111,6 +113,9 @@ def test_one_entry_that_a_ledger_refuses_for_good_holds_up_no_other(server: Open
 
     assert {entry.message_uuid for entry in entries(ledger)} == {"m1", "m2"}
     assert handler.recorder.health().buffered == 1
+    ledger.refuses = False
+    handler.close()
+    assert {entry.message_uuid for entry in entries(ledger)} == {"m1", "m2", "unlucky"}
 
 
 @pytest.mark.expects_fault

@@ -1,12 +1,12 @@
 # Memory buys CPU: the two that load LangChain start in a third of the time with 1 GB. What a function costs is billed by
-# the millisecond, so the others take what their imports need.
+# the millisecond, so the others take what their imports need. Twilio gives a webhook up after 15 seconds.
 
 locals {
   functions = {
     chat          = { zip = var.chat_zip, memory_mb = 1024, timeout_s = 29 }
     reply         = { zip = var.chat_zip, memory_mb = 1024, timeout_s = 60 }
-    sms_inbound   = { zip = var.callback_zip, memory_mb = 512, timeout_s = 10 }
-    sms_callback  = { zip = var.callback_zip, memory_mb = 512, timeout_s = 10 }
+    sms_inbound   = { zip = var.callback_zip, memory_mb = 512, timeout_s = 14 }
+    sms_callback  = { zip = var.callback_zip, memory_mb = 512, timeout_s = 14 }
     parked        = { zip = var.callback_zip, memory_mb = 512, timeout_s = 20 }
     settlement    = { zip = var.callback_zip, memory_mb = 512, timeout_s = 110 }
     reconcile     = { zip = var.callback_zip, memory_mb = 512, timeout_s = 900 }

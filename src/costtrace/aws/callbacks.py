@@ -13,11 +13,12 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from costtrace.aws.failures import shown
 from costtrace.aws.http import STORED, twilio_answer
 from costtrace.aws.invocation import Invocation
 from costtrace.aws.queues import Job, NotYet, Queue, take_each, text_of
 from costtrace.entry import Entry
-from costtrace.errors import InvalidValue
+from costtrace.errors import InvalidValue, LedgerError
 from costtrace.ledger import Ledger
 from costtrace.times import moment_text, parse_moment
 from costtrace.twilio.arrivals import unattempted_entries
@@ -31,7 +32,9 @@ Now = Callable[[], datetime]
 
 _RESERVE_S: Final = 8.0
 """What a lookup and a write may take at worst."""
-_KEPT: Final = ("message_sid", "account_sid", "status", "messaging_service_sid", "error_code", "raw_dlr_done_date")
+_REQUIRED: Final = ("message_sid", "account_sid", "status")
+_OPTIONAL: Final = ("messaging_service_sid", "raw_dlr_done_date", "message_uuid", "send_id")
+_KEPT: Final = (*_REQUIRED, *_OPTIONAL, "error_code")
 _log: Final = logging.getLogger("costtrace")
 
 
@@ -57,17 +60,20 @@ class SmsCallback:
 
     def _take(self, request: WebhookRequest) -> Mapping[str, Any]:
         callback = StatusCallback.of(self._verifier.verify(request))
-        entries = self._entries(callback)
-        if entries is None:
+        if not self._stored(callback):
             self._parked.put(parked_job(callback, self._now()))
-        else:
-            self._ledger.append(entries)
         return STORED
 
-    def _entries(self, callback: StatusCallback) -> Sequence[Entry] | None:
-        if callback.message_uuid is not None and callback.send_id is not None:
-            return callback_entries(callback, now=self._now())
-        return unattempted_entries(callback, self._ledger, now=self._now(), hasher=self._hasher)
+    def _stored(self, callback: StatusCallback) -> bool:
+        try:
+            entries = entries_of(callback, self._ledger, now=self._now(), hasher=self._hasher)
+            if entries is None:
+                return False
+            self._ledger.append(entries)
+        except LedgerError as error:
+            _log.error("a status of %s is parked: %s", callback.message_sid, shown(error))
+            return False
+        return True
 
 
 class ParkedStatuses:
@@ -83,10 +89,19 @@ class ParkedStatuses:
 
     def _take(self, job: Job) -> None:
         callback, parked_at = parked_status(job)
-        entries = unattempted_entries(callback, self._ledger, now=self._now())
+        entries = entries_of(callback, self._ledger, now=self._now())
         if entries is None:
             raise NotYet(f"nobody knows the message of {callback.message_sid}")
         self._ledger.append([replace(entry, occurred_at=parked_at) for entry in entries])
+
+
+def entries_of(
+    callback: StatusCallback, ledger: Ledger, *, now: datetime, hasher: Hasher | None = None
+) -> Sequence[Entry] | None:
+    """The entries of that status; None where nobody knows its message. Raises what the ledger raises."""
+    if callback.message_uuid is not None and callback.send_id is not None:
+        return callback_entries(callback, now=now)
+    return unattempted_entries(callback, ledger, now=now, hasher=hasher)
 
 
 def parked_job(callback: StatusCallback, at: datetime) -> Job:
@@ -100,10 +115,9 @@ def parked_status(job: Job) -> tuple[StatusCallback, datetime]:
     error_code = job.get("error_code")
     if error_code is not None and type(error_code) is not int:
         raise InvalidValue("error_code", type(error_code).__name__, "a whole number, or nothing")
-    optional = ("messaging_service_sid", "raw_dlr_done_date")
     callback = StatusCallback(
-        **{name: text_of(job, name) for name in ("message_sid", "account_sid", "status")},
-        **{name: text_of(job, name) for name in optional if name in job},
+        **{name: text_of(job, name) for name in _REQUIRED},
+        **{name: text_of(job, name) for name in _OPTIONAL if name in job},
         error_code=error_code,
     )
     return callback, parse_moment(job.get("parked_at"), "parked_at")

@@ -45,6 +45,8 @@ class ChatRequest:
         text = body.get("message")
         if not isinstance(text, str) or not text.strip() or len(text) > MAX_MESSAGE:
             raise InvalidValue("message", text, f"a text of 1 to {MAX_MESSAGE} characters")
+        if not _storable(text):
+            raise InvalidValue("message", text, "a text without lone surrogates, which no store can hold")
         return cls(
             thread_id=check_text(body.get("thread_id"), "thread_id"),
             user_id=check_text(body.get("user_id"), "user_id"),
@@ -75,7 +77,7 @@ class Chat:
 
     def __call__(self, event: Mapping[str, Any], invocation: Invocation) -> Mapping[str, Any]:
         """The answer to that event of HTTP API: 400 for a bad request, 502 where the model gave no answer."""
-        return json_answer(event, lambda body: self._take(ChatRequest.of(body), invocation))
+        return json_answer(event, ChatRequest.of, lambda request: self._take(request, invocation))
 
     def _take(self, request: ChatRequest, invocation: Invocation) -> Mapping[str, Any]:
         question = Question(
@@ -109,8 +111,10 @@ class Chat:
         """What the answer costs as far as the ledger knows; None where it cannot say, which is not nothing."""
         if self._recorder.buffered:  # it would not be the whole, and the ledger has just shown that it does not answer
             return None
+        ledger = self._recorder.ledger
         try:
-            known = self._recorder.ledger.message(uuid)
+            ledger.flush()  # raises for what a scope could not write, and asks nothing where there is no such thing
+            known = ledger.message(uuid)
         except (LedgerError, UnknownMessage):
             return None
         self._show(known, answer)
@@ -123,6 +127,14 @@ class Chat:
             self._chat.project(known, row=answer)
         except CostTraceError as error:
             _log.warning("the cost of message %s is not shown in the chat table: %s", known.uuid, shown(error))
+
+
+def _storable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _uuid(value: object) -> str:

@@ -7,13 +7,15 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from costtrace.aws.failures import ModelFailed, QueueUnavailable, shown
 from costtrace.errors import InvalidValue, LedgerError
 from costtrace.jsontext import encode
 from costtrace.twilio.requests import Fault, Refused, WebhookRequest, from_api_gateway
 from costtrace.twilio.webhooks import EMPTY_TWIML
+
+_Request = TypeVar("_Request")
 
 Answer = dict[str, Any]
 """``statusCode``, ``headers`` and ``body``, as HTTP API takes them."""
@@ -28,7 +30,13 @@ NO_REPLY: Final[Mapping[str, Any]] = {
 """To a message that came in. A text would be sent as an SMS."""
 
 _log: Final = logging.getLogger("costtrace")
-_MAX_SHOWN: Final = 80
+_KINDS: Final[Mapping[type, str]] = {
+    bool: "true or false",
+    int: "a number",
+    float: "a number",
+    list: "a list",
+    dict: "an object",
+}
 _refused: Final[Counter[str]] = Counter()
 
 
@@ -55,13 +63,22 @@ def _refusal(refused: Refused) -> Answer:
     return {"statusCode": refused.status}
 
 
-def json_answer(event: Mapping[str, Any], take: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> Answer:
-    """The answer to a client of ours: what `take` makes of its JSON object, or what is wrong, as JSON."""
+def json_answer(
+    event: Mapping[str, Any],
+    read: Callable[[Mapping[str, Any]], _Request],
+    take: Callable[[_Request], Mapping[str, Any]],
+) -> Answer:
+    """The answer to a client of ours: what `take` makes of the request in its JSON object, or what is wrong, as JSON.
+
+    `read` raises InvalidValue for what the client can put right.
+    """
     try:
-        return _json(HTTPStatus.OK, take(_object(event)))
+        request = read(_object(event))
     except InvalidValue as error:
         wrong = {"field": error.field, "expected": error.expected, "got": _kind(error.value)}
         return _json(HTTPStatus.BAD_REQUEST, {"error": wrong})
+    try:
+        return _json(HTTPStatus.OK, take(request))
     except ModelFailed as error:
         _log.error("%s", error)
         return _json(HTTPStatus.BAD_GATEWAY, {"error": {"problem": "the model gave no answer", "fault": error.fault}})
@@ -90,9 +107,7 @@ def _kind(value: object) -> str:
         return "nothing"
     if isinstance(value, str):
         return f"a text of {len(value)} characters"
-    return {bool: "true or false", int: "a number", float: "a number", list: "a list", dict: "an object"}.get(
-        type(value), "something else"
-    )[:_MAX_SHOWN]
+    return _KINDS.get(type(value), "something else")
 
 
 def _json(status: HTTPStatus, value: Mapping[str, Any]) -> Answer:

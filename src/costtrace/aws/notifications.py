@@ -17,6 +17,7 @@ from string import Formatter
 from typing import Any, Final
 from uuid import UUID, uuid5
 
+from costtrace.aws.failures import WorkFailed
 from costtrace.aws.invocation import Invocation
 from costtrace.aws.sending import Sending, send_once
 from costtrace.aws.turns import ASSISTANT
@@ -113,11 +114,17 @@ class Notifications:
         self._environment = environment
 
     def __call__(self, event: Mapping[str, Any], _: Invocation) -> Mapping[str, Any]:
-        """``{message_uuid, outcome}``. Raises InvalidValue for a bad event, and what another try may cure."""
+        """``{message_uuid, outcome}``. Raises InvalidValue for a bad event, and what another try may cure.
+
+        Raises WorkFailed where nobody knows whether it was sent: Lambda tries again, when a status callback may have
+        told, and then puts the event where a person hears of it. It is not sent again.
+        """
         request = NotificationRequest.of(event, self._texts, self._hasher, self._sends_from.get("from_"))
         outcome = self._sent(request)
         if outcome is not Sending.REFUSED:
             self._chat.save(self._row(request))
+        if outcome is Sending.UNKNOWN:
+            raise WorkFailed(f"whether Twilio sent message {request.message_uuid} is not known")
         return {"message_uuid": request.message_uuid, "outcome": outcome.value}
 
     def _sent(self, request: NotificationRequest) -> Sending:
@@ -140,10 +147,17 @@ class Notifications:
             )
 
     def _row(self, request: NotificationRequest) -> ChatMessage:
-        """The message as the chat table has it, at the moment when it was first to be sent: the same for every try."""
+        """The message as the chat table has it, at the moment when it was first to be sent: the same for every try.
+
+        Raises InvalidValue for an event that is not the one by which it was sent.
+        """
+        known = self._ledger.message(request.message_uuid)
+        said = (request.type, request.user_id, request.thread_id)
+        if (known.context.message_type, known.context.user_id, known.context.thread_id) != said:
+            raise InvalidValue("idempotency_key", request.idempotency_key, "a key by which no other message was sent")
         return ChatMessage(
             thread_id=request.thread_id,
-            timestamp=moment_text(self._ledger.message(request.message_uuid).started_at),
+            timestamp=moment_text(known.started_at),
             message_uuid=request.message_uuid,
             role=ASSISTANT,
             content=request.text,

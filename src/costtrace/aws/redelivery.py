@@ -1,7 +1,8 @@
 """Dead letters of the ledger's stream, tried again once somebody has seen to their reason.
 
-A letter names an entry and who did not take it; the entry is read from the ledger, where it has been all the time. So
-letters may be given to the stream's function as a batch of their queue, by an event source mapping or by hand.
+A letter names an entry and who did not take it, or says that it could not be read; the entry is read from the ledger,
+where it has been all the time. So letters may be given to the stream's function as a batch of their queue, by an event
+source mapping or by hand.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any, Final
 from costtrace.aws.failures import WorkFailed
 from costtrace.aws.invocation import Invocation
 from costtrace.aws.queues import Job, take_each, text_of
-from costtrace.aws.stream import PROJECTION
+from costtrace.aws.stream import PROJECTION, READING
 from costtrace.chat import ChatMessages
 from costtrace.entry import Entry
 from costtrace.errors import InvalidValue
@@ -36,6 +37,8 @@ class Redelivery:
         self._takers: dict[str, Callable[[Entry], None]] = {exporter.name: _taker(exporter) for exporter in exporters}
         if chat is not None:
             self._takers[PROJECTION] = lambda entry: _shown(chat, ledger, entry)
+        everybody = tuple(self._takers.values())
+        self._takers[READING] = lambda entry: _to_all(everybody, entry)
 
     def __call__(self, event: Mapping[str, Any], invocation: Invocation) -> Mapping[str, Any]:
         """The answer to that batch of letters."""
@@ -45,7 +48,7 @@ class Redelivery:
         name = text_of(letter, "exporter")
         take = self._takers.get(name)
         if take is None:
-            raise InvalidValue("exporter", name, f"one of {', '.join(sorted(self._takers)) or 'none'}")
+            raise InvalidValue("exporter", name, f"one of {', '.join(sorted(self._takers))}")
         take(self._entry(text_of(letter, "message_uuid"), text_of(letter, "entry_id")))
 
     def _entry(self, message_uuid: str, entry_id: str) -> Entry:
@@ -63,5 +66,10 @@ def _taker(exporter: Exporter) -> Callable[[Entry], None]:
     return take
 
 
+def _to_all(takers: Sequence[Callable[[Entry], None]], entry: Entry) -> None:
+    for take in takers:
+        take(entry)
+
+
 def _shown(chat: ChatMessages, ledger: Ledger, entry: Entry) -> None:
-    chat.project(ledger.message(entry.message_uuid))
+    chat.project(ledger.message(entry.message_uuid), wait=False)

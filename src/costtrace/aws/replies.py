@@ -24,6 +24,8 @@ Writes = Callable[[Invocation], AbstractContextManager[object]]
 
 HISTORY: Final = 40
 """How many messages of a conversation the agent is given, the latest."""
+_MEANWHILE: Final = 8
+"""How many of the latest are looked through for an answer that somebody else wrote while the model was asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,10 +63,14 @@ class Assistant:
         The agent is given the conversation up to the question: what was said since has answers of its own. Raises
         ModelFailed where the agent fails: what it cost until then is recorded. Raises what the table raises.
         """
-        for known in conversation:
-            if known.message_uuid == question.reply_uuid:
-                return known
-        text = self._text(question, _up_to(question, conversation), invocation)
+        written = _written(question, conversation)
+        if written is None:
+            text = self._text(question, _up_to(question, conversation), invocation)
+            meanwhile = self._chat.history(question.thread_id, limit=_MEANWHILE)
+            written = _written(question, meanwhile) or self._saved(question, text)
+        return written
+
+    def _saved(self, question: Question, text: str) -> ChatMessage:
         return self._chat.save(
             self._chat.new(
                 thread_id=question.thread_id,
@@ -95,7 +101,11 @@ class Assistant:
                 raise ModelFailed(type(error).__name__) from error
         if not isinstance(text, str) or not text.strip():
             raise ModelFailed("an empty answer")
-        return text
+        return text.encode(errors="replace").decode()  # no store takes half a surrogate pair
+
+
+def _written(question: Question, conversation: Sequence[ChatMessage]) -> ChatMessage | None:
+    return next((known for known in conversation if known.message_uuid == question.reply_uuid), None)
 
 
 def _up_to(question: Question, conversation: Sequence[ChatMessage]) -> Sequence[ChatMessage]:

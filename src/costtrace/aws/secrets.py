@@ -33,9 +33,10 @@ class Secrets:
 
         Raises ConfigurationError naming the variable, the reference and what is missing.
         """
-        if value is None or not _is_reference(value):
+        parts = (value or "").split(",")
+        if value is None or not any(_is_reference(part.strip()) for part in parts):
             return value
-        return ",".join(self._one(variable, part.strip()) for part in value.split(","))
+        return ",".join(self._one(variable, part.strip()) for part in parts)
 
     def _one(self, variable: str, reference: str) -> str:
         if not _is_reference(reference):

@@ -8,14 +8,14 @@ again; one that Twilio turned down, or that never reached it, bought nothing and
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Final
 
 from costtrace.errors import UnknownMessage
 from costtrace.ledger import Ledger
 from costtrace.twilio.client import fault_of
-from costtrace.twilio.legs import legs
+from costtrace.twilio.legs import Leg, legs
 from costtrace.twilio.sender import AlreadySent, SendUnknown, SmsSender
 
 _BAD_REQUEST: Final = 400
@@ -27,9 +27,11 @@ class Sending(StrEnum):
 
     SENT = "sent"
     ALREADY_SENT = "already_sent"
-    """By an earlier run of the same job."""
+    """By an earlier run of the same job: Twilio has named its SID."""
     UNKNOWN = "unknown"
-    """Twilio's answer was lost; a reconciliation finds out, and nothing is sent again."""
+    """Twilio's answer was lost, or whoever began to send it was killed, or is at it just now. Nothing is sent again;
+    a status callback tells soon, or else a reconciliation, or a person has to look.
+    """
     REFUSED = "refused"
     """Twilio does not send such a message, now or later: the number is none, or its owner has opted out."""
 
@@ -42,14 +44,16 @@ def send_once(
     `numbers` says to whom and from whom, and is asked only if something is to be sent. Raises what the ledger and
     `numbers` raise, and what the SDK raises where another try may succeed.
     """
-    attempt = _next_attempt(ledger, message_uuid)
-    if attempt is None:
-        return Sending.ALREADY_SENT
+    made = _made(ledger, message_uuid)
+    standing = [leg for leg in made if leg.refusal is None]
+    if standing:
+        return _became(standing)
     addressed: Mapping[str, Any] = numbers()
     try:
-        sender.send(message_uuid=message_uuid, send_id=f"{message_uuid}-{attempt}", **addressed, **message)
-    except AlreadySent:
-        return Sending.ALREADY_SENT
+        sender.send(message_uuid=message_uuid, send_id=f"{message_uuid}-{len(made) + 1}", **addressed, **message)
+    except AlreadySent as error:  # by another process, a moment ago
+        _log.info("%s", error)
+        return Sending.UNKNOWN
     except SendUnknown as error:
         _log.error("%s", error)
         return Sending.UNKNOWN
@@ -61,10 +65,17 @@ def send_once(
     return Sending.SENT
 
 
-def _next_attempt(ledger: Ledger, message_uuid: str) -> int | None:
-    """The number of the attempt to make now; None where one was made that was not turned down."""
+def _made(ledger: Ledger, message_uuid: str) -> tuple[Leg, ...]:
+    """The attempts so far."""
     try:
-        made = legs(ledger.message(message_uuid))
+        return legs(ledger.message(message_uuid))
     except UnknownMessage:
-        return 1
-    return None if any(leg.refusal is None for leg in made) else len(made) + 1
+        return ()
+
+
+def _became(standing: Sequence[Leg]) -> Sending:
+    """What became of the attempts that were not turned down."""
+    if any(leg.sid is not None for leg in standing):
+        return Sending.ALREADY_SENT
+    _log.error("attempt %s was begun, and nobody knows whether Twilio sent it; it is not made again", standing[0].name)
+    return Sending.UNKNOWN

@@ -1,4 +1,8 @@
-"""The queue of answers to be sent by SMS: the agent writes one, it is saved, and it is sent once."""
+"""The queue of answers to be sent by SMS: the agent writes one, it is saved, and it is sent once.
+
+A job of which nobody knows whether its SMS went out stays in the queue. Mostly a status callback tells before it comes
+again; otherwise it ends among the dead letters, where a person hears of it.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +10,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from costtrace.aws.invocation import Invocation
-from costtrace.aws.queues import Job, take_each, text_of
+from costtrace.aws.queues import Job, NotYet, take_each, text_of
 from costtrace.aws.replies import Assistant, Question
-from costtrace.aws.sending import send_once
+from costtrace.aws.sending import Sending, send_once
 from costtrace.aws.turns import ASSISTANT
 from costtrace.chat import ChatMessage
 from costtrace.context import message_scope
@@ -19,8 +23,8 @@ from costtrace.twilio.legs import Leg, legs
 from costtrace.twilio.sender import SmsSender
 
 _CHANNEL: Final = "sms"
-_RESERVE_S: Final = 20.0
-"""What a model call and a send may take; a job that begins later comes back with the next call."""
+_RESERVE_S: Final = 45.0
+"""What the agent and a send may take at worst: cut off in the middle, nobody would know whether the SMS went out."""
 
 
 class SmsReplies:
@@ -68,13 +72,15 @@ class SmsReplies:
             environment=question.environment,
             reply_to=question.message_uuid,
         ):
-            send_once(
+            outcome = send_once(
                 self._sender,
                 self._ledger,
                 question.reply_uuid,
                 body=answer.content,
                 numbers=lambda: self._numbers(came),
             )
+        if outcome is Sending.UNKNOWN:
+            raise NotYet(f"whether Twilio sent message {question.reply_uuid} is not known")
 
     def _numbers(self, came: Leg) -> Mapping[str, str]:
         """To whom, and from which of our numbers: the two that Twilio knows of the message, the other way round."""

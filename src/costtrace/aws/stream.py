@@ -22,17 +22,25 @@ from costtrace.entry import Entry
 from costtrace.errors import ConfigurationError, ExporterError, LedgerError, UnknownMessage
 from costtrace.exporters import Exporter, Fate
 from costtrace.ledger import Ledger
+from costtrace.ledger.dynamodb.items import MESSAGE
 
 Decode = Callable[[Mapping[str, Any]], Entry | None]
 """The entry of a row, None for a row that is none: `costtrace.ledger.dynamodb.items.entry_of`."""
 
 PROJECTION: Final = "chat-messages"
 """What a dead letter says in place of an exporter, where the chat table could not be shown a cost."""
+READING: Final = "reading"
+"""Likewise, where a row could not be read: nobody was given its entry."""
 _EXPORT_S: Final = 20.0
 """What one hand-over may take where the destination does not answer."""
+_PROJECT_S: Final = 25.0
+"""What has to be left of the call before a message is shown: the exporters come after."""
 _PASSING: Final = (ConfigurationError, ExporterError, LedgerError, QueueUnavailable)
 """What another try may cure, if only because somebody looks after it in the meantime."""
 _log: Final = logging.getLogger("costtrace")
+
+Letter = Mapping[str, str]
+"""What is known of an entry that was not taken: ``message_uuid``, ``entry_id``, ``exporter``, ``fate``, ``reason``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,20 +52,27 @@ class _Record:
 
 
 class _Batch:
-    """The records of one call, and which of them have to come again."""
+    """The records of one call: which of them have to come again, and what is to be set aside of the others."""
 
     def __init__(self) -> None:
         self.numbers: list[str] = []
-        self.failed: set[str] = set()
+        self._failed: set[str] = set()
+        self._letters: dict[str, list[Letter]] = {}
 
     def fail(self, records: Iterable[_Record]) -> None:
         """They come again, and with them everything behind them."""
-        self.failed.update(record.number for record in records)
+        self._failed.update(record.number for record in records)
 
-    def answer(self) -> dict[str, Any]:
-        """The first failure: Lambda goes on from there."""
-        first = next((number for number in self.numbers if number in self.failed), None)
-        return {"batchItemFailures": [] if first is None else [{"itemIdentifier": first}]}
+    def bury(self, number: str, letter: Letter) -> None:
+        """That goes to the dead letters, unless the record comes again: then it would go there once more."""
+        self._letters.setdefault(number, []).append(letter)
+
+    def answer(self, put: Callable[[Letter], bool]) -> dict[str, Any]:
+        """The first failure: Lambda goes on from there. `put` says whether the dead letters have it."""
+        for number in self.numbers:
+            if number in self._failed or not all(put(letter) for letter in self._letters.get(number, ())):
+                return {"batchItemFailures": [{"itemIdentifier": number}]}
+        return {"batchItemFailures": []}
 
 
 class StreamDelivery:
@@ -83,14 +98,14 @@ class StreamDelivery:
         batch = _Batch()
         records = list(self._records(event, batch))
         if self._chat is not None:
-            self._project(self._chat, records, batch)
+            self._project(self._chat, records, batch, invocation)
         for exporter in self._exporters:
             for some in _in_parts(records, exporter.batch_size):
                 if invocation.remaining_s() < _EXPORT_S:
                     batch.fail(some)
                 else:
                     self._export(exporter, some, batch)
-        return batch.answer()
+        return batch.answer(self._put)
 
     def _records(self, event: Mapping[str, Any], batch: _Batch) -> Iterator[_Record]:
         for record in event.get("Records", ()):
@@ -102,27 +117,32 @@ class StreamDelivery:
             try:
                 entry = self._decode(_plain(change["NewImage"]))
             except Exception as error:  # noqa: BLE001 - a row that nobody here can read must not stop the stream
-                if not self._buried(_key(change), _stage("reading"), error):
-                    batch.failed.add(number)
+                batch.bury(number, _dead(_key(change), READING, error))
                 continue
             if entry is not None:
                 yield _Record(number=number, entry=entry)
 
-    def _project(self, chat: ChatMessages, records: Sequence[_Record], batch: _Batch) -> None:
+    def _project(self, chat: ChatMessages, records: Sequence[_Record], batch: _Batch, invocation: Invocation) -> None:
+        """Show what their messages cost. A table that does not answer is asked once: the exporters need the time."""
         by_message: dict[str, list[_Record]] = {}
         for record in records:
             by_message.setdefault(record.entry.message_uuid, []).append(record)
+        answers = True
         for uuid, touched in by_message.items():
+            if not answers or invocation.remaining_s() < _PROJECT_S:
+                batch.fail(touched)
+                continue
             try:
-                chat.project(self._ledger.message(uuid))
+                chat.project(self._ledger.message(uuid), wait=False)
             except UnknownMessage:
-                batch.fail(touched)  # its rows are in the stream and not in the table: somebody is at work on it
+                _log.info("message %s has been deleted: its cost is shown nowhere", uuid)
             except _PASSING as error:
-                _log.warning("the costs of a message are shown later: %s", shown(error))
+                _log.warning("the costs of messages are shown later: %s", shown(error))
+                answers = False
                 batch.fail(touched)
             except Exception as error:  # noqa: BLE001 - a row of the chat table that holds something else
-                if not all(self._buried(_name(record.entry), _stage(PROJECTION), error) for record in touched):
-                    batch.fail(touched)
+                for record in touched:
+                    batch.bury(record.number, _dead(_name(record.entry), PROJECTION, error))
 
     def _export(self, exporter: Exporter, records: Sequence[_Record], batch: _Batch) -> None:
         """Hand the records over; where that fails unexpectedly, in halves, until the one that does it is found."""
@@ -137,30 +157,35 @@ class StreamDelivery:
                 middle = len(records) // 2
                 self._export(exporter, records[:middle], batch)
                 self._export(exporter, records[middle:], batch)
-            elif not self._buried(_name(records[0].entry), _stage(exporter.name), error):
-                batch.fail(records)
+            else:
+                batch.bury(records[0].number, _dead(_name(records[0].entry), exporter.name, error))
             return
         refused = {refusal.entry_id: refusal for refusal in refusals}
         for record in records:
             refusal = refused.get(record.entry.entry_id)
             if refusal is None:
                 continue
-            letter = {"exporter": exporter.name, "fate": refusal.fate.value, "reason": refusal.reason}
-            if refusal.fate is Fate.RETRY or not self._put(_name(record.entry), letter):
+            if refusal.fate is Fate.RETRY:
                 batch.fail([record])
+            else:
+                batch.bury(record.number, _letter(_name(record.entry), exporter.name, refusal.fate, refusal.reason))
 
-    def _buried(self, name: Mapping[str, str], stage: Mapping[str, str], error: Exception) -> bool:
-        """Whether the dead letters have it."""
-        return self._put(name, {**stage, "fate": Fate.DEAD.value, "reason": shown(error)})
-
-    def _put(self, name: Mapping[str, str], letter: Mapping[str, str]) -> bool:
+    def _put(self, letter: Letter) -> bool:
         try:
-            self._dead_letters.put({**name, **letter})
+            self._dead_letters.put(letter)
         except QueueUnavailable as error:
             _log.error("a dead letter could not be stored: %s", shown(error))
             return False
-        _log.error("an entry went to the dead letters: %s", {**name, **letter})
+        _log.error("an entry went to the dead letters: %s", dict(letter))
         return True
+
+
+def _letter(name: Mapping[str, str], exporter: str, fate: Fate, reason: str) -> Letter:
+    return {**name, "exporter": exporter, "fate": fate.value, "reason": reason}
+
+
+def _dead(name: Mapping[str, str], exporter: str, error: Exception) -> Letter:
+    return _letter(name, exporter, Fate.DEAD, shown(error))
 
 
 def _plain(image: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -176,13 +201,10 @@ def _name(entry: Entry) -> dict[str, str]:
 
 
 def _key(change: Mapping[str, Any]) -> dict[str, str]:
-    """The name of a row that cannot be read: its key."""
+    """The name of a row that cannot be read: its key says whose entry it is."""
     keys = change.get("Keys", {})
-    return {name: str(keys.get(name, {}).get("S")) for name in ("pk", "sk")}
-
-
-def _stage(exporter: str) -> dict[str, str]:
-    return {"exporter": exporter}
+    pk, sk = (str(keys.get(name, {}).get("S")) for name in ("pk", "sk"))
+    return {"message_uuid": pk.removeprefix(MESSAGE), "entry_id": sk}
 
 
 def _in_parts(records: Sequence[_Record], size: int) -> Iterator[list[_Record]]:

@@ -6,6 +6,7 @@ limit is ours, because that of the exporter decides how long a flush takes, what
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -30,6 +31,8 @@ class Traces:
         self.provider = TracerProvider()
         self.provider.add_span_processor(BatchSpanProcessor(exporter))
         self._tracer = self.provider.get_tracer("costtrace.aws")
+        self._timeout_s = timeout_s
+        self._flushing = threading.Lock()  # each flush of a collector that hangs would leave a thread behind
 
     @contextmanager
     def call(self, name: str, invocation_id: str) -> Iterator[None]:
@@ -50,5 +53,9 @@ class Traces:
                 raise
 
     def flush(self) -> None:
-        """Send what waits."""
-        self.provider.force_flush()
+        """Send what waits. While another call's flush hangs, that one is waited for, and not joined."""
+        if self._flushing.acquire(timeout=self._timeout_s):
+            try:
+                self.provider.force_flush()
+            finally:
+                self._flushing.release()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
@@ -74,6 +75,27 @@ def test_a_repeated_request_gets_the_same_answer_and_costs_nothing_more(stack: S
     assert len(stack.chat.history(request["thread_id"])) == 2
 
 
+def test_a_request_that_is_repeated_while_the_model_is_at_work_has_one_answer(
+    stack: Stack, openai: OpenAIServer
+) -> None:
+    """Both asked the model, which costs twice; the one that is done first is what the user hears."""
+    openai.script(Reply(text="First.", delay_s=1.5), Reply(text="Second.", delay_s=3.0))
+    functions = [stack.function("chat", COSTTRACE_ENVIRONMENT=name) for name in ("one", "two")]
+    for function in functions:
+        function.wait_until_ready()
+    request = question()
+    calls = [functions[0].begin(json_event(request))]
+    time.sleep(1)
+    calls.append(functions[1].begin(json_event(request)))
+
+    answers = [json.loads(function.result(call)["body"]) for function, call in zip(functions, calls, strict=True)]
+
+    assert {answer["text"] for answer in answers} == {"First."}
+    rows = stack.chat.history(request["thread_id"])
+    assert [row.content for row in rows if row.role == "assistant"] == ["First."]
+    assert len(stack.ledger.message(reply_uuid_of(request["message_uuid"])).entries) == 2
+
+
 def test_a_request_without_a_uuid_gets_one(stack: Stack) -> None:
     request = question(message_uuid=None)
     _, answer = asked(stack, request)
@@ -98,6 +120,8 @@ def test_the_model_sees_the_conversation(stack: Stack, openai: OpenAIServer) -> 
         (question(message=None), "message", "nothing"),
         (question(message="  "), "message", "a text of 2 characters"),
         (question(message="x" * 20_001), "message", "a text of 20001 characters"),
+        (question(message="\ud800"), "message", "a text of 1 characters"),
+        (question(thread_id="\udfff"), "thread_id", "a text of 1 characters"),
         (question(thread_id=None), "thread_id", "nothing"),
         (question(user_id=7), "user_id", "a number"),
         (question(message_uuid="secret text"), "message_uuid", "a text of 11 characters"),

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import json
 import time
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, Final
 from uuid import uuid4
+
+import pytest
 
 from costtrace.aws.turns import reply_uuid_of
 from costtrace.sandbox.loopback import Request
 from costtrace.sandbox.openai import OpenAIServer, Reply
-from tests.integrations.aws_runtime.runtime import Function, http_event, json_event
+from costtrace.twilio.entries import bound_entry
+from tests.integrations.aws_runtime.runtime import Function, http_event, json_event, queue_event
 from tests.integrations.aws_runtime.stack import LEDGER, Stack
 from tests.peers.fault_proxy import Fault, FaultProxy, operation
-from tests.web.parts import callback, sid
+from tests.web.parts import PHONE, callback, sid
+
+UUID: Final = str(uuid4())
 
 
 def beyond(stack: Stack, name: str, proxy: FaultProxy) -> Function:
@@ -79,7 +85,7 @@ def test_a_response_lost_after_the_write_leaves_one_row(stack: Stack, fault_prox
     assert (found, len(dropped)) == ([f"sms-status/{sid(1)}/sent", f"sms/{sid(1)}"], 3)
 
 
-def test_a_status_is_refused_with_503_while_the_ledger_is_down_and_taken_when_it_comes_again(
+def test_a_status_is_refused_with_503_while_ledger_and_queue_are_down_and_taken_when_it_comes_again(
     stack: Stack, fault_proxy: FaultProxy
 ) -> None:
     function = beyond(stack, "sms_callback", fault_proxy)
@@ -92,9 +98,25 @@ def test_a_status_is_refused_with_503_while_the_ledger_is_down_and_taken_when_it
     assert len(stack.ledger.message(uuid).entries) == 2
 
 
-def test_a_lookup_that_fails_is_not_taken_for_an_unknown_message(stack: Stack, fault_proxy: FaultProxy) -> None:
-    """Parked, it would look as if nobody knew it; Twilio has to come again."""
+@pytest.mark.parametrize("names", [{"message_uuid": UUID, "send": "s-3"}, {"message_uuid": UUID}, {}])
+def test_a_status_that_comes_while_the_ledger_is_down_waits_in_the_queue_with_all_it_knows(
+    stack: Stack, fault_proxy: FaultProxy, names: dict[str, str]
+) -> None:
+    """Twilio would come again for fifteen seconds, and only where the address asks for it."""
+    number = 3 + len(names)
     function = beyond(stack, "sms_callback", fault_proxy)
     fault_proxy.plan = ledger_only(Fault.ERROR)
-    assert function(http_event(callback(3, "sent", token=stack.twilio.auth_token))) == {"statusCode": 503}
-    assert stack.received("parked", timeout_s=0.3) == []
+    posted = callback(number, "delivered", token=stack.twilio.auth_token, **names)
+
+    assert function(http_event(posted)) == {"statusCode": 204}
+
+    parked = stack.received("parked")
+    assert len(parked) == 1
+    assert PHONE[1:] not in parked[0]["Body"] + function.log
+    assert "a status of " + sid(number) in function.log
+    if not names:
+        stack.ledger.append([bound_entry(sid(number), send_id="s-x", message_uuid=UUID, now=datetime.now(UTC))])
+    for _ in range(2):
+        assert stack.function("parked")(queue_event(parked)) == {"batchItemFailures": []}
+    found = {entry.entry_id for entry in stack.ledger.message(UUID).entries}
+    assert found >= {f"sms/{sid(number)}", f"sms-status/{sid(number)}/delivered"}

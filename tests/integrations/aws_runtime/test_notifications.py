@@ -9,8 +9,9 @@ import pytest
 
 from costtrace.sandbox.twilio import Fault
 from costtrace.twilio.legs import legs
-from tests.integrations.aws_runtime.runtime import FunctionFailed
+from tests.integrations.aws_runtime.runtime import FunctionFailed, http_event
 from tests.integrations.aws_runtime.stack import Stack
+from tests.web.parts import Posted
 
 CUSTOMER = "+14155550123"
 
@@ -89,6 +90,37 @@ def test_a_number_that_twilio_refuses_is_not_tried_again(stack: Stack) -> None:
     assert answer["outcome"] == "refused"
     assert stack.chat.history(request["thread_id"]) == []
     assert stack.ledger.message(answer["message_uuid"]).total.actual.usd == 0
+
+
+def test_a_key_that_was_used_for_another_message_is_refused_and_nothing_is_said_to_be_sent(stack: Stack) -> None:
+    first = event()
+    stack.function("notifications")(first)
+    before = len(sent(stack))
+
+    for change in ({"thread_id": f"t-{uuid4()}"}, {"user_id": "u2"}):
+        with pytest.raises(FunctionFailed, match="idempotency_key: expected a key by which no other message was sent"):
+            stack.function("notifications")({**first, **change})
+
+    assert len(sent(stack)) == before
+    assert len(stack.chat.history(first["thread_id"])) == 1
+
+
+def test_a_message_of_which_nobody_knows_whether_it_was_sent_fails_until_somebody_does(stack: Stack) -> None:
+    """Lambda calls again after a minute, and then puts the event where a person hears of it."""
+    request, before = event(), len(sent(stack))
+    stack.twilio.fail(Fault(on="create", dropped=True, applied=True))
+
+    for _ in range(2):
+        with pytest.raises(FunctionFailed, match=r"whether Twilio sent message .* is not known"):
+            stack.function("notifications")(request)
+
+    (message,) = stack.twilio.messages[before:]
+    webhook = stack.twilio.webhook(message.sid, "sent")
+    called_back = Posted(url=webhook.url.partition("#")[0], body=webhook.body, headers=webhook.headers)
+    assert stack.function("sms_callback")(http_event(called_back)) == {"statusCode": 204}
+    assert stack.function("notifications")(request)["outcome"] == "already_sent"
+    assert len(sent(stack)) == before + 1
+    assert len(stack.chat.history(request["thread_id"])) == 1
 
 
 @pytest.mark.parametrize(

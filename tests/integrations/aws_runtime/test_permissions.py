@@ -12,7 +12,7 @@ from costtrace.sandbox.openai import OpenAIServer
 from costtrace.sandbox.twilio import TwilioServer
 from costtrace.twilio.entries import message_uuid_of
 from tests.integrations.aws_runtime.runtime import Function, http_event
-from tests.integrations.aws_runtime.stack import LEDGER, MESSAGES, Stack, deployed
+from tests.integrations.aws_runtime.stack import LEDGER, MESSAGES, Stack, deployed, jobs
 from tests.peers.emulator import REGION, Emulator
 from tests.web.parts import callback, inbound, sid
 
@@ -78,20 +78,18 @@ def test_an_inbound_message_needs_no_more_than_it_is_given(guarded: Stack) -> No
     assert len(guarded.received("reply")) == 1
 
 
-@pytest.mark.parametrize(
-    ("action", "said"),
-    [
-        ("dynamodb:PutItem", "permission dynamodb:PutItem is missing"),
-        ("sqs:SendMessage", "queue 'parked': AccessDenied"),
-    ],
-)
-def test_a_permission_that_is_missing_is_named_in_the_log_and_twilio_comes_again(
-    guarded: Stack, action: str, said: str
-) -> None:
-    function = allowed(guarded, "sms_callback", without(CALLBACK, action))
-    names = {"message_uuid": str(uuid4()), "send": "s-5"} if action.startswith("dynamodb") else {}
-    posted = callback(5, "sent", token=guarded.twilio.auth_token, **names)
+def test_a_permission_that_is_missing_is_named_in_the_log_and_the_status_waits(guarded: Stack) -> None:
+    function = allowed(guarded, "sms_callback", without(CALLBACK, "dynamodb:PutItem"))
+    names = {"message_uuid": str(uuid4()), "send": "s-5"}
 
-    assert function(http_event(posted)) == {"statusCode": 503}
+    assert function(http_event(callback(5, "sent", token=guarded.twilio.auth_token, **names))) == {"statusCode": 204}
 
-    assert said in function.log
+    assert "permission dynamodb:PutItem is missing" in function.log
+    (job,) = jobs(guarded.received("parked"))
+    assert (job["message_uuid"], job["send_id"]) == (names["message_uuid"], "s-5")
+
+
+def test_a_queue_that_may_not_be_written_to_is_named_in_the_log_and_twilio_comes_again(guarded: Stack) -> None:
+    function = allowed(guarded, "sms_callback", without(CALLBACK, "sqs:SendMessage"))
+    assert function(http_event(callback(6, "sent", token=guarded.twilio.auth_token))) == {"statusCode": 503}
+    assert "queue 'parked': AccessDenied" in function.log
