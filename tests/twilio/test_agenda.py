@@ -1,4 +1,4 @@
-"""What waits and what is due, as the ledger has it: searched once, then followed."""
+"""What waits and what is due, as the ledger has it: searched once an hour, and followed in between."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def in_an_hour(_: Leg) -> datetime:
     return LATER
 
 
-def test_the_ledger_is_searched_once_and_then_only_what_is_new_or_due_is_read() -> None:
+def test_the_ledger_is_searched_once_an_hour_and_in_between_only_what_is_new_or_due_is_read() -> None:
     ledger = Counting()
     with account(ledger) as twilio:
         old = twilio.send()
@@ -60,8 +60,10 @@ def test_the_ledger_is_searched_once_and_then_only_what_is_new_or_due_is_read() 
         ledger.read.clear()
         assert list(agenda.due(NOON)) == []
         assert ledger.read == [new.message_uuid]
-        assert [leg.sid for leg in agenda.due(LATER)] == [old.sid, new.sid]
+        assert list(agenda.due(LATER - timedelta(seconds=1))) == []
         assert ledger.searched == 1
+        assert [leg.sid for leg in agenda.due(LATER)] == [old.sid, new.sid]
+        assert ledger.searched == 2
 
 
 def test_what_was_settled_by_anybody_is_forgotten(twilio: Account) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from costtrace.errors import ConfigurationError
@@ -34,7 +35,8 @@ def open_ledger(url: str, *, durability: str = "normal") -> Ledger:
     path = url.removeprefix(_SQLITE)
     if path == url or path in ("", ":memory:"):  # a ledger in memory would take the spool with it when it ends
         expected = "use 'sqlite:///costtrace.db' or 'dynamodb://?ledger=costtrace-ledger'"
-        raise ConfigurationError(f"ledger address {url!r} is not known; {expected}")
+        shown = re.sub(r"//[^/]*@", "//...@", url)  # somebody may have written a password into it
+        raise ConfigurationError(f"ledger address {shown!r} is not known; {expected}")
     return SqliteLedger(Path(path), fsync=durability == "full")
 
 

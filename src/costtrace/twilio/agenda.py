@@ -1,19 +1,23 @@
 """Which SMS wait for a price, and which of them are due.
 
-The ledger says so. It is searched once; afterwards only what was added to it is read, and what that is about, or what
-has become due, is looked at again. So a watch over thousands of waiting messages costs what happens to them.
+The ledger says so. It is searched once an hour; in between only what was added to it is read, and what that is about,
+or what has become due, is looked at again. So a watch over thousands of waiting messages costs what happens to them.
+The search finds what was passed over: a ledger that many machines write to may show an entry behind one that was read.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 from costtrace.ledger import Ledger
 from costtrace.messages import Message
 from costtrace.times import EPOCH
 from costtrace.twilio.legs import KINDS, WAITING_KINDS, Leg, legs
+
+_SEARCH_AGAIN: Final = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +42,8 @@ class Agenda:
         self._ledger = ledger
         self._due = due
         self._places: dict[str, Place] = {}
-        self._read_to: int | None = None
+        self._read_to = 0
+        self._searched: datetime | None = None
 
     @property
     def places(self) -> list[Place]:
@@ -47,16 +52,19 @@ class Agenda:
 
     def due(self, now: datetime) -> Iterator[Leg]:
         """The SMS whose question is due by then, read as they are asked for; each is looked at again the next time."""
-        self._read()
+        self._read(now)
         for uuid, place in list(self._places.items()):
             if place.due is not None and place.due <= now:
                 yield from self._look(uuid, now)
 
-    def _read(self) -> None:
-        if self._read_to is None:
-            last = self._ledger.last_seq()
-            self._places = dict.fromkeys((e.message_uuid for e in self._ledger.waiting(WAITING_KINDS)), _AT_ONCE)
-            self._read_to = last
+    def _read(self, now: datetime) -> None:
+        if self._searched is None or now - self._searched >= _SEARCH_AGAIN:
+            first, last = self._searched is None, self._ledger.last_seq()
+            for entry in self._ledger.waiting(WAITING_KINDS):
+                self._places.setdefault(entry.message_uuid, _AT_ONCE)
+            self._searched = now
+            if first:
+                self._read_to = last
         for seq, entry in self._ledger.entries(after=self._read_to):
             self._read_to = seq
             if entry.kind in KINDS:

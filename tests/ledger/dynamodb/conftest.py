@@ -9,7 +9,7 @@ import boto3
 import pytest
 
 from costtrace.ledger.dynamodb import DynamoDBLedger
-from costtrace.ledger.dynamodb.client import CONFIG
+from costtrace.ledger.dynamodb.client import client_from
 from costtrace.ledger.dynamodb.tables import create_tables
 from tests.peers.emulator import Account
 
@@ -50,7 +50,7 @@ def client_of(account: Account, endpoint: str | None = None) -> Any:
     session: Any = boto3.session.Session(
         aws_access_key_id=account.access_key_id, aws_secret_access_key=account.secret, region_name=account.region
     )
-    return session.client("dynamodb", endpoint_url=endpoint or account.endpoint, config=CONFIG)
+    return client_from(session, endpoint_url=endpoint or account.endpoint)
 
 
 @pytest.fixture

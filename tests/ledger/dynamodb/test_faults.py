@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import boto3
@@ -14,7 +13,8 @@ import pytest
 from costtrace import CostCallbackHandler, Recorder, open_ledger
 from costtrace.errors import ConfigurationError, LedgerUnavailable, LedgerUnusable
 from costtrace.ledger.dynamodb import DynamoDBLedger
-from costtrace.ledger.dynamodb.client import CONFIG, dynamodb_client
+from costtrace.ledger.dynamodb.client import client_from, dynamodb_client
+from costtrace.ledger.dynamodb.faults import as_ledger_errors
 from costtrace.ledger.dynamodb.tables import create_tables
 from costtrace.sandbox.openai import OpenAIServer
 from tests.factories import MESSAGE, make_entry
@@ -35,8 +35,7 @@ class TestWhatMayPass:
 
     @pytest.mark.parametrize("fault", [Fault.THROTTLE, Fault.BUSY])
     def test_for_ever_is_said_within_six_seconds(self, store: Store, fault_proxy: FaultProxy, fault: Fault) -> None:
-        """Botocore's waits are random; these are the ones it draws with this seed, about as long as they are."""
-        random.seed(7)
+        """However long the random waits between the four attempts turn out; see `TestPatience` for the longest."""
         ledger = store.ledger(fault_proxy.endpoint)
         fault_proxy.always(fault)
         began = time.monotonic()
@@ -78,6 +77,60 @@ class TestWhatMayPass:
         assert (health.recorded, health.buffered, health.problem) == (1, 0, None)
         [(_, entry)] = store.ledger().entries()
         assert (entry.kind, entry.status) == ("llm", "completed")
+
+
+class TestPatience:
+    """A request takes six seconds at most, whatever happens to it."""
+
+    def test_with_a_table_that_is_throttled_for_ever_ends_in_time_at_the_longest_waits(
+        self, store: Store, fault_proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(random, "uniform", lambda _least, most: most)
+        ledger = store.ledger(fault_proxy.endpoint)
+        fault_proxy.always(Fault.THROTTLE)
+        began = time.monotonic()
+        with pytest.raises(LedgerUnavailable, match="was put off"):
+            ledger.spool(make_entry())
+        assert 2.8 <= time.monotonic() - began < 6
+        assert fault_proxy.seen == ["PutItem"] * 4
+
+    def test_with_a_service_that_never_answers_ends_in_time(self, store: Store, fault_proxy: FaultProxy) -> None:
+        ledger = store.ledger(fault_proxy.endpoint)
+        fault_proxy.always(Fault.HANG)
+        began = time.monotonic()
+        with pytest.raises(LedgerUnavailable, match=r"no answer \(ReadTimeoutError\)"):
+            ledger.spool(make_entry())
+        assert 4 <= time.monotonic() - began < 6
+        assert fault_proxy.seen == ["PutItem"] * 2
+
+    def test_is_asked_of_the_application_once_in_an_outage(self, store: Store, fault_proxy: FaultProxy) -> None:
+        """The first call waits; the next are kept at once, and tried again in the background."""
+        recorder = Recorder(store.ledger(fault_proxy.endpoint))
+        fault_proxy.always(Fault.THROTTLE)
+        waited: list[float] = []
+        for number in range(10):
+            began = time.monotonic()
+            recorder.record(make_entry(number))
+            waited.append(time.monotonic() - began)
+            time.sleep(0.4)
+        assert sum(waited) < 6
+        assert sum(waited[1:]) < 0.5
+        assert (recorder.health().buffered, recorder.health().lost) == (10, 0)
+        fault_proxy.heal()
+        assert (recorder.flush().buffered, len(store.rows(f"m#{MESSAGE}"))) == (0, 10)
+
+    def test_is_not_shown_with_what_needs_a_person(self, aws: Account) -> None:
+        began = time.monotonic()
+        said(DynamoDBLedger(client_of(aws), table="misspelt"))
+        assert time.monotonic() - began < 2
+
+
+def test_what_a_garbage_collection_ends_in_the_middle_of_a_request_has_to_wait(store: Store) -> None:
+    """It is on the thread that holds the locks of boto3's connections, and must not wait for them."""
+    ledger = store.ledger()
+    with as_ledger_errors(store.client, TABLE), pytest.raises(LedgerUnavailable, match="in the middle of a request"):
+        ledger.spool(make_entry())
+    ledger.spool(make_entry())
 
 
 def said(ledger: DynamoDBLedger) -> str:
@@ -142,7 +195,7 @@ class TestWhatNeedsAPerson:
         monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
         monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
         session: Any = boto3.session.Session(region_name="eu-central-1")
-        client = session.client("dynamodb", endpoint_url=aws.endpoint, config=CONFIG)
+        client = client_from(session, endpoint_url=aws.endpoint)
         assert "no AWS credentials that can be used; set AWS_ACCESS_KEY_ID" in said(DynamoDBLedger(client))
 
     def test_a_region_that_is_nowhere_is_asked_for(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
@@ -161,13 +214,6 @@ class TestWhatNeedsAPerson:
         create_tables(aws.client(), ledger=None, messages="chat-messages")
         sentence = said(DynamoDBLedger(client_of(aws), table="chat-messages"))
         assert sentence.startswith("DynamoDB table 'chat-messages' in eu-central-1: PutItem was refused (Validation")
-
-
-@pytest.fixture(autouse=True)
-def _random() -> Iterator[None]:
-    state = random.getstate()
-    yield
-    random.setstate(state)
 
 
 def user_without(root: Account, action: str) -> Account:

@@ -38,6 +38,8 @@ class TestAddress:
         [
             ("dynamodb://?tabel=x", "'tabel' is none of region, ledger, messages, endpoint"),
             ("dynamodb://?ledger=", "'ledger' has no value"),
+            ("dynamodb://?ledger=a&ledger=b", "'ledger' is there twice"),
+            ("dynamodb://?endpoint=127.0.0.1:4566", "'endpoint' is not an address such as 'http://127.0.0.1:4566'"),
             ("dynamodb://eu-central-1/ledger", "is not known; use 'dynamodb://"),
             ("dynamodb:ledger", "is not known; use 'dynamodb://"),
         ],
@@ -45,6 +47,20 @@ class TestAddress:
     def test_that_cannot_be_read_is_refused(self, url: str, reason: str) -> None:
         with pytest.raises(ConfigurationError, match=reason):
             open_ledger(url)
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "dynamodb://AKIAIOSFODNN7EXAMPLE:hidden@eu-central-1/ledger",
+            "dynamodb://?secret_key=hidden",
+            "dynamodb://?endpoint=http://user:hidden@127.0.0.1:4566",
+            "postgresql://user:hidden@db/costs",
+        ],
+    )
+    def test_that_cannot_be_read_is_refused_without_the_secrets_in_it(self, url: str) -> None:
+        with pytest.raises(ConfigurationError) as refusal:
+            open_ledger(url)
+        assert "hidden" not in str(refusal.value)
 
 
 def test_an_address_opens_a_ledger_that_works(aws_environment: Account) -> None:
@@ -66,7 +82,7 @@ def test_there_is_one_client_for_each_region_and_endpoint_and_its_patience_is_ou
     assert dynamodb_client("eu-west-2") is not client
     config: Any = client.meta.config
     assert (config.retries, config.connect_timeout, config.read_timeout) == (
-        {"mode": "standard", "total_max_attempts": 4},
+        {"mode": "standard", "total_max_attempts": 1},
         1,
         2,
     )

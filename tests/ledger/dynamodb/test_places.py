@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from costtrace.entry import Entry, Standing
-from costtrace.errors import InvalidValue
+from costtrace.errors import InvalidValue, LedgerUnusable
 from costtrace.ledger import Selection
 from costtrace.ledger.dynamodb.feed import Numbers, day_of
 from costtrace.ledger.dynamodb.items import shard_of
+from costtrace.ledger.dynamodb.tables import create_tables
 from costtrace.reports import newest
 from tests.factories import MESSAGE, make_costs, make_entry
 from tests.ledger.dynamodb.conftest import TABLE, Store
@@ -91,6 +92,17 @@ class TestFeed:
         assert len(list(ledger.entries(limit=2))) == 2
         assert ledger.read_units - before < 10
 
+    def test_of_a_table_that_was_made_again_shows_what_is_stored_in_it(self, store: Store) -> None:
+        """The note of the day went with the old table."""
+        ledger = store.ledger()
+        ledger.spool(make_entry(1))
+        store.client.delete_table(TableName=TABLE)
+        with pytest.raises(LedgerUnusable, match="there is no such table"):
+            ledger.spool(make_entry(2))
+        create_tables(store.client, messages=None)
+        ledger.spool(make_entry(3))
+        assert [entry for _, entry in ledger.entries()] == [make_entry(3)]
+
 
 class TestNumbers:
     def test_grow_when_the_clock_stands_still_or_goes_back(self) -> None:
@@ -110,8 +122,8 @@ class TestNumbers:
         assert len({Numbers(clock).next() for _ in range(50)}) > 40
 
 
-def pending(number: int, **changes: Any) -> Entry:
-    return make_costs(estimate="0.0083", number=number, kind="sms", **changes)
+def pending(number: int, kind: str = "sms", **changes: Any) -> Entry:
+    return make_costs(estimate="0.0083", number=number, kind=kind, entry_id=f"{kind}/{number}", **changes)
 
 
 def price_of(entry: Entry, number: int) -> Entry:
@@ -127,7 +139,7 @@ def price_of(entry: Entry, number: int) -> Entry:
 
 
 def hints(store: Store) -> list[str]:
-    return [row["entryId"]["S"] for shard in range(4) for row in store.rows(f"w#{shard}")]
+    return [row["entryId"]["S"] for shard in range(4) for row in store.rows(f"w#sms#{shard}")]
 
 
 class TestWaiting:
@@ -154,6 +166,24 @@ class TestWaiting:
         ledger.append([pending(1), price_of(pending(1), 2), pending(1)])
         assert list(ledger.waiting(["tool"])) == []
         assert hints(store) == [pending(1).entry_id]  # put there again by the repetition
+        assert list(ledger.waiting(["sms"])) == []
+        assert hints(store) == []
+
+    def test_reads_nothing_of_kinds_that_nobody_asks_for(self, store: Store, fault_proxy: FaultProxy) -> None:
+        """Estimates that nothing ever replaces, such as those of an import, may be very many."""
+        ledger = store.ledger(fault_proxy.endpoint)
+        ledger.append([pending(1), *(pending(number, "llm", message_uuid=f"m{number}") for number in range(1, 20))])
+        fault_proxy.bodies.clear()
+        assert list(ledger.waiting(["sms"])) == [pending(1)]
+        asked = {body["ExpressionAttributeValues"][":pk"]["S"] for body in fault_proxy.bodies}
+        assert asked == {f"m#{MESSAGE}", *(f"w#sms#{shard}" for shard in range(4))}
+        assert len(list(ledger.waiting(["llm"]))) == 19
+
+    def test_of_an_entry_whose_id_does_not_begin_with_its_kind_ends_all_the_same(self, store: Store) -> None:
+        ledger = store.ledger()
+        entry = make_costs(estimate="1", kind="sms", entry_id="import/1")
+        ledger.append([entry, price_of(entry, 2)])
+        assert hints(store) == ["import/1"]
         assert list(ledger.waiting(["sms"])) == []
         assert hints(store) == []
 

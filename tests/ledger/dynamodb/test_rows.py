@@ -104,6 +104,7 @@ class TestWhatDynamoDBCannotHold:
         (make_entry(entry_id="漢" * 400), "entry.entry_id: expected at most 1024 bytes in a key"),
         (make_entry(message_uuid="😀" * 512), "entry.message_uuid: expected at most 2048 bytes in a key"),
         (make_costs(estimate="1", entry_id="漢" * 330), "entry.entry_id: expected at most 1024 bytes in a key"),
+        (make_costs(estimate="1", kind="😀" * 512), "entry.kind: expected at most 2048 bytes in a key"),
     )
 
     @pytest.mark.parametrize(("entry", "reason"), REFUSED)

@@ -85,6 +85,71 @@ def test_within_another_ends_by_itself(store: Store) -> None:
     assert len(store.rows(f"m#{MESSAGE}")) == 3
 
 
+def test_is_over_for_a_task_that_outlives_it(store: Store) -> None:
+    """What such a task spools is stored at once; nobody would ever write it otherwise."""
+    ledger = store.ledger()
+
+    async def late(ended: asyncio.Event) -> None:
+        await ended.wait()
+        ledger.spool(make_entry(1))
+
+    async def work() -> None:
+        ended = asyncio.Event()
+        with ledger.scope(), ledger.scope():
+            task = asyncio.create_task(late(ended))
+            await asyncio.sleep(0)
+        ended.set()
+        await task
+
+    asyncio.run(work())
+    assert len(store.rows(f"m#{MESSAGE}")) == 1
+
+
+def test_that_ends_in_another_context_than_it_began_in_is_written_all_the_same(store: Store) -> None:
+    """As a framework may end what it keeps open around a request."""
+    ledger, context = store.ledger(), copy_context()
+    scope = ledger.scope()
+    context.run(scope.__enter__)
+    context.run(ledger.spool, make_entry(1))
+    scope.__exit__(None, None, None)
+    context.run(ledger.spool, make_entry(2))
+    assert len(store.rows(f"m#{MESSAGE}")) == 2
+
+
+def test_within_another_reads_what_both_hold(store: Store) -> None:
+    ledger = store.ledger()
+    with ledger.scope():
+        ledger.spool(make_entry(1))
+        with ledger.scope():
+            ledger.spool(make_entry(2))
+            assert len(ledger.message(MESSAGE).entries) == 2
+
+
+def test_is_flushed_before_its_end_by_whoever_asks(store: Store, fault_proxy: FaultProxy) -> None:
+    ledger = store.ledger(fault_proxy.endpoint)
+    with ledger.scope():
+        ledger.spool(make_entry(1))
+        ledger.flush()
+        assert len(store.rows(f"m#{MESSAGE}")) == 1
+        ledger.spool(make_entry(2))
+        fault_proxy.always(Fault.ERROR)
+        with pytest.raises(LedgerUnavailable, match="1 entries wait in memory"):
+            ledger.flush()
+        fault_proxy.heal()
+    assert len(store.rows(f"m#{MESSAGE}")) == 2
+
+
+def test_that_could_not_be_read_through_keeps_what_it_holds(store: Store, fault_proxy: FaultProxy) -> None:
+    ledger = store.ledger(fault_proxy.endpoint)
+    with ledger.scope():
+        ledger.spool(make_entry(1))
+        fault_proxy.always(Fault.ERROR)
+        with pytest.raises(LedgerUnavailable):
+            ledger.message(MESSAGE)
+        fault_proxy.heal()
+    assert len(store.rows(f"m#{MESSAGE}")) == 1
+
+
 def test_stores_what_was_spooled_before_the_application_failed(store: Store) -> None:
     ledger = store.ledger()
 
@@ -162,6 +227,16 @@ class TestWhatCouldNotBeWritten:
         assert store.rows(f"m#{MESSAGE}") == []
         ledger.close()
         assert len(store.rows(f"m#{MESSAGE}")) == 1
+
+    def test_is_bounded_and_whoever_records_hears_of_it(self, store: Store, fault_proxy: FaultProxy) -> None:
+        """A process that lives through a long outage must not fill its memory."""
+        ledger = store.ledger(fault_proxy.endpoint)
+        fault_proxy.always(Fault.ERROR)
+        with ledger.scope(lambda: 0.0):
+            for number in range(10_000):
+                ledger.spool(make_costs("1", number=number))
+        with ledger.scope(lambda: 0.0), pytest.raises(LedgerUnavailable, match="10000 entries wait in memory already"):
+            ledger.spool(make_costs("1"))
 
     def test_without_any_time_is_not_even_tried(self, store: Store, fault_proxy: FaultProxy) -> None:
         ledger = store.ledger(fault_proxy.endpoint)

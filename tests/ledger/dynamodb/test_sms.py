@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
 from costtrace.messages import Amounts
 from costtrace.twilio.price_plan import PricePlan
-from costtrace.twilio.settlement import Settled
+from costtrace.twilio.settlement import Settled, Settlement
+from tests.factories import make_entry
 from tests.ledger.dynamodb.conftest import Store
 from tests.peers.fault_proxy import Fault, FaultProxy
 from tests.sandbox.twilio_app import OURS, PHONE
@@ -40,6 +42,19 @@ def test_two_settlements_at_once_price_it_once(store: Store) -> None:
         for one in sent:
             assert twilio.ledger.message(one.message_uuid).total.actual == PRICE
         assert str(twilio.ledger.totals()[()].actual) == "0.0332 USD"
+
+
+def test_what_a_machine_with_a_late_clock_sent_is_settled_by_a_watch_that_read_on_meanwhile(store: Store) -> None:
+    """Its entries are numbered behind those that the watch has read already, so that the watch passes over them."""
+    with account(store.ledger(clock=lambda: time.time_ns() - 60_000_000_000)) as twilio:
+        watch = Settlement(twilio.client, store.ledger(), clock=twilio.clock, reader=twilio.reader(), plan=EXACT_PLAN)
+        store.ledger().append([make_entry()])
+        assert watch.run_once() == Settled()
+        sent = twilio.send()
+        twilio.deliver(sent)
+        twilio.after(hours=1)
+        assert watch.run_once().priced == 1
+        assert twilio.ledger.message(sent.message_uuid).total.actual == PRICE
 
 
 def test_a_price_whose_storing_failed_is_asked_for_again_and_counted_once(

@@ -28,11 +28,30 @@ class DynamoDBAddress:
         """Read the address; raises ConfigurationError naming what cannot be read."""
         parts = urlsplit(url)
         if parts.scheme != SCHEME or parts.netloc or parts.path.strip("/"):
-            raise ConfigurationError(f"ledger address {url!r} is not known; use 'dynamodb://?ledger=costtrace-ledger'")
+            shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+            raise ConfigurationError(
+                f"ledger address {shown!r} is not known; use 'dynamodb://?ledger=costtrace-ledger'"
+            )
         known = [field.name for field in fields(cls)]
-        given = parse_qsl(parts.query, keep_blank_values=True)
-        for name, value in given:
-            if name not in known or not value:
-                problem = f"{name!r} is none of {', '.join(known)}" if value else f"{name!r} has no value"
-                raise ConfigurationError(f"ledger address {url!r}: {problem}")
-        return cls(**dict(given))
+        given: dict[str, str] = {}
+        for name, value in parse_qsl(parts.query, keep_blank_values=True):
+            if name not in known:
+                raise _refused(f"{name!r} is none of {', '.join(known)}")
+            if not value or name in given:
+                raise _refused(f"{name!r} is there twice" if value else f"{name!r} has no value")
+            given[name] = value
+        _check_endpoint(given.get("endpoint"))
+        return cls(**given)
+
+
+def _check_endpoint(endpoint: str | None) -> None:
+    if endpoint is None:
+        return
+    parts = urlsplit(endpoint)
+    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
+        raise _refused("'endpoint' is not an address such as 'http://127.0.0.1:4566', without user and password")
+
+
+def _refused(problem: str) -> ConfigurationError:
+    """The address is not quoted: somebody may have written keys into it."""
+    return ConfigurationError(f"ledger address {SCHEME}://?...: {problem}")

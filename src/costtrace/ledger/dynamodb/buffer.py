@@ -14,18 +14,27 @@ class Buffer:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a garbage collection may end a call on this thread while it is held
         self._entries: list[Rows] = []
+        self._closed = False
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def add(self, rows: Rows) -> None:
-        """Keep one more; raises LedgerUnavailable where too many wait."""
+    def add(self, rows: Rows) -> bool:
+        """Keep one more; False where it is closed. Raises LedgerUnavailable where too many wait."""
         with self._lock:
+            if self._closed:
+                return False
             if len(self._entries) >= self._limit:
                 raise LedgerUnavailable(f"{self._limit} entries wait in memory for DynamoDB already")
             self._entries.append(rows)
+            return True
+
+    def extend(self, more: Sequence[Rows]) -> None:
+        """Keep these as well, however many there are."""
+        with self._lock:
+            self._entries += more
 
     def take(self) -> list[Rows]:
         """All of them; they are the caller's now."""
@@ -33,12 +42,20 @@ class Buffer:
             taken, self._entries = self._entries, []
             return taken
 
-    def put_back(self, left: Sequence[Rows]) -> None:
-        """Keep them again, before what came since."""
+    def put_back(self, left: Sequence[Rows]) -> bool:
+        """Keep them again, before what came since; False where it is closed."""
         with self._lock:
-            self._entries[:0] = left
+            if not self._closed:
+                self._entries[:0] = left
+            return not self._closed
+
+    def close(self) -> list[Rows]:
+        """All of them, and nothing is kept from now on."""
+        with self._lock:
+            self._closed = True
+            return self.take()
 
     def after_fork(self) -> None:
         """In a forked child: what waits is the parent's to write."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._entries = []

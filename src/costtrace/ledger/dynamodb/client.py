@@ -1,8 +1,4 @@
-"""The client of DynamoDB: one for each process, region and endpoint, with timeouts and retries of our own.
-
-Which retries botocore makes unless told so has changed from release to release, from ten attempts in 25 seconds to four
-in as many; a model call waits for them. So they are named here.
-"""
+"""The client of DynamoDB: one for each process, region and endpoint, with timeouts and retries of our own."""
 
 from __future__ import annotations
 
@@ -15,21 +11,21 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, NoRegionError
 
 from costtrace.errors import ConfigurationError
+from costtrace.ledger.dynamodb import retries
 
 if TYPE_CHECKING:
+    from boto3.session import Session
     from mypy_boto3_dynamodb import DynamoDBClient
 
-CONFIG: Final = Config(
-    retries={"mode": "standard", "total_max_attempts": 4},
+_CONFIG: Final = Config(
+    retries={"mode": "standard", "total_max_attempts": 1},  # by botocore itself
     connect_timeout=1,
     read_timeout=2,
     tcp_keepalive=True,
     max_pool_connections=32,
 )
-"""Seconds and attempts. What is refused for its throughput is tried for 3.5 seconds on average, and 7 at most."""
-
 _Arguments = tuple[str | None, str | None]
-_lock = threading.Lock()
+_lock = threading.RLock()
 _clients: Final[dict[_Arguments, DynamoDBClient]] = {}
 
 
@@ -44,6 +40,13 @@ def dynamodb_client(region: str | None = None, endpoint_url: str | None = None) 
         if arguments not in _clients:
             _clients[arguments] = _made(region, endpoint_url)
         return _clients[arguments]
+
+
+def client_from(session: Session, *, region: str | None = None, endpoint_url: str | None = None) -> DynamoDBClient:
+    """A client of that session, as patient as those of `dynamodb_client` are."""
+    client = session.client("dynamodb", region_name=region, endpoint_url=endpoint_url, config=_CONFIG)
+    retries.install(client)
+    return client
 
 
 def forget_clients() -> None:
@@ -63,8 +66,7 @@ def renewed(client: DynamoDBClient) -> DynamoDBClient:
 
 def _made(region: str | None, endpoint_url: str | None) -> DynamoDBClient:
     try:
-        session = boto3.session.Session()
-        return session.client("dynamodb", region_name=region, endpoint_url=endpoint_url, config=CONFIG)
+        return client_from(boto3.session.Session(), region=region, endpoint_url=endpoint_url)
     except NoRegionError:
         raise ConfigurationError(
             "DynamoDB: no region is named; set AWS_REGION, or say dynamodb://?region=eu-central-1 in the address"
@@ -78,7 +80,7 @@ _inherited: Final[dict[_Arguments, DynamoDBClient]] = {}
 
 def _after_fork() -> None:
     global _lock  # noqa: PLW0603 - the parent may have held it in a thread that is not here
-    _lock = threading.Lock()
+    _lock = threading.RLock()
     _inherited.update(_clients)
     _clients.clear()
 

@@ -5,9 +5,11 @@ What needs a person is said in one sentence that names what is missing: table, r
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from botocore.exceptions import (
     BotoCoreError,
@@ -45,7 +47,7 @@ _CREDENTIALS: Final = frozenset(
         "UnrecognizedClientException",
     }
 )
-_PASSING: Final = frozenset(
+PASSING: Final = frozenset(
     {
         "InternalServerError",
         "ItemCollectionSizeLimitExceededException",
@@ -60,6 +62,7 @@ _PASSING: Final = frozenset(
         "TransactionConflictException",
     }
 )
+"""What AWS says of a request that may succeed when it is made again."""
 _NO_CREDENTIALS: Final = (
     CredentialRetrievalError,
     NoCredentialsError,
@@ -67,16 +70,27 @@ _NO_CREDENTIALS: Final = (
     SSOError,
     UnauthorizedSSOTokenError,
 )
-_SERVER_ERROR: Final = 500
+SERVER_ERROR: Final = 500
+"""From this HTTP status on the fault is AWS's own."""
+_here: Final = threading.local()
 
 
 @contextmanager
 def as_ledger_errors(client: DynamoDBClient, table: str) -> Iterator[DynamoDBClient]:
-    """The client; what boto3 raises within is raised as LedgerUnavailable or LedgerUnusable, about that table."""
+    """The client; what boto3 raises within is raised as LedgerUnavailable or LedgerUnusable, about that table.
+
+    A garbage collection can strike within a request and end somebody's half-read stream, on this very thread. What that
+    wants to store has to wait: it would wait for the locks of boto3's connections, which this thread holds.
+    """
+    if getattr(_here, "asking", False):
+        raise LedgerUnavailable(f"{_where(client, table)}: this thread is in the middle of a request")
+    _here.asking = True
     try:
         yield client
     except (ClientError, BotoCoreError) as error:
         raise ledger_error(error, client, table) from error
+    finally:
+        _here.asking = False
 
 
 def error_code(error: ClientError) -> str:
@@ -86,7 +100,7 @@ def error_code(error: ClientError) -> str:
 
 def ledger_error(error: ClientError | BotoCoreError, client: DynamoDBClient, table: str) -> LedgerError:
     """The error a ledger raises in place of one of boto3's, about that table."""
-    where = f"DynamoDB table {table!r} in {client.meta.region_name}"
+    where = _where(client, table)
     if isinstance(error, ClientError):
         return _refused(error, where)
     if isinstance(error, _NO_CREDENTIALS):
@@ -97,14 +111,19 @@ def ledger_error(error: ClientError | BotoCoreError, client: DynamoDBClient, tab
     if isinstance(error, ParamValidationError):
         return LedgerUnusable(f"{where}: boto3 refuses the request: {error}")
     if isinstance(error, EndpointConnectionError):
-        address = client.meta.endpoint_url
-        return LedgerUnavailable(f"{where}: no connection to {address}; is the network up and the region right?")
+        address = urlsplit(client.meta.endpoint_url)
+        place = f"{address.scheme}://{address.netloc.rpartition('@')[2]}"  # a proxy's password is nobody's business
+        return LedgerUnavailable(f"{where}: no connection to {place}; is the network up and the region right?")
     return LedgerUnavailable(f"{where}: no answer ({type(error).__name__})")
+
+
+def _where(client: DynamoDBClient, table: str) -> str:
+    return f"DynamoDB table {table!r} in {client.meta.region_name}"
 
 
 def _refused(error: ClientError, where: str) -> LedgerError:
     code, operation = error_code(error), error.operation_name
-    if code in _PASSING or error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= _SERVER_ERROR:
+    if code in PASSING or error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= SERVER_ERROR:
         return LedgerUnavailable(f"{where}: {operation} was put off ({code})")
     if code == _NO_TABLE:
         return LedgerUnusable(

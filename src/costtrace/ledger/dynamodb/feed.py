@@ -30,8 +30,8 @@ class Numbers:
 
     def __init__(self, clock: Callable[[], int]) -> None:
         self._clock = clock
-        self.after_fork()
         self._last = 0
+        self.after_fork()
 
     def next(self) -> int:
         """A number nobody else has."""
@@ -42,7 +42,7 @@ class Numbers:
 
     def after_fork(self) -> None:
         """In a forked child, which needs bits of its own."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a garbage collection may end a call on this thread while it is held
         self._own = secrets.randbits(_BITS)
         self._last = 0
 
@@ -66,6 +66,10 @@ class Feed:
             self._table.put({"pk": {"S": FEED}, "sk": {"S": day}})
             self._opened.add(day)
         return {**row, "feed": {"S": _part(day, shard_of(message_uuid))}, "seq": {"N": str(seq)}}
+
+    def forget_days(self) -> None:
+        """Note each day again: the table may be another one by now."""
+        self._opened.clear()
 
     def walk(self, *, after: int = 0, page: int | None = None, since: date | None = None) -> Iterator[Item]:
         """The rows behind that number that occurred on that day or later; `page` is how many are read at a time."""

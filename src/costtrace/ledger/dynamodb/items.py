@@ -3,7 +3,7 @@
     pk                  sk                        what
     m#<message_uuid>    <entry_id>                an entry; written once, never changed
     sid#<MessageSid>    sid                       which message the SMS of that SID belongs to
-    w#<shard>           <message_uuid>#<entry_id> a hint that this entry waits for its cost
+    w#<kind>#<shard>    <message_uuid>#<entry_id> a hint that this entry waits for its cost
     feed                <UTC day>                 a day on which entries were stored
     losses              <moment>#<random>         entries that a process reported lost
 
@@ -71,8 +71,10 @@ def rows_of(entry: Entry) -> Rows:
         **_attributes(entry),
         "body": {"B": body_of(entry)},
     }
-    waiting_key = f"{entry.message_uuid}#{entry.entry_id}" if waits else ""
-    _check_sizes(row, waiting_key)
+    _check_sizes(row)
+    if waits:
+        _check_key("entry.kind", "pk", f"{WAITING}{entry.kind}#{SHARDS}")
+        _check_key("entry.entry_id", "sk", f"{entry.message_uuid}#{entry.entry_id}")
     return Rows(
         entry_id=entry.entry_id,
         message_uuid=entry.message_uuid,
@@ -144,14 +146,17 @@ def _money(name: str, money: Money | None) -> Item:
     return {name: {"N": amount_text(money.amount)}, currency: {"S": money.currency}}
 
 
-def _check_sizes(row: Item, waiting_key: str) -> None:
-    keys = (("message_uuid", "pk", row["pk"]["S"]), ("entry_id", "sk", row["sk"]["S"]), ("entry_id", "sk", waiting_key))
-    for field, key, text in keys:
-        if len(text.encode()) > _KEY_BYTES[key]:
-            raise InvalidValue(f"entry.{field}", text, f"at most {_KEY_BYTES[key]} bytes in a key of DynamoDB")
+def _check_sizes(row: Item) -> None:
+    _check_key("entry.message_uuid", "pk", row["pk"]["S"])
+    _check_key("entry.entry_id", "sk", row["sk"]["S"])
     size = sum(len(name.encode()) + sum(map(_bytes, value.values())) for name, value in row.items())
     if size > _ITEM_BYTES:
         raise InvalidValue("entry", f"{size} bytes", f"at most {_ITEM_BYTES} bytes in an item of DynamoDB")
+
+
+def _check_key(field: str, key: str, text: str) -> None:
+    if len(text.encode()) > _KEY_BYTES[key]:
+        raise InvalidValue(field, text, f"at most {_KEY_BYTES[key]} bytes in a key of DynamoDB")
 
 
 def _bytes(value: str | bytes) -> int:

@@ -11,7 +11,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
@@ -20,7 +20,7 @@ from costtrace.entry import Entry
 from costtrace.errors import InvalidValue, LedgerError, LedgerUnavailable, UnknownMessage
 from costtrace.ledger.dynamodb.buffer import Buffer
 from costtrace.ledger.dynamodb.feed import Feed, number_of
-from costtrace.ledger.dynamodb.items import LOSSES, SID, SID_ROW, SMS, entry_of, message_key, rows_of, sid_of
+from costtrace.ledger.dynamodb.items import LOSSES, SID, SID_ROW, SMS, Rows, entry_of, message_key, rows_of, sid_of
 from costtrace.ledger.dynamodb.parallel import Written, of_one_id, of_one_message, write_all
 from costtrace.ledger.dynamodb.table import Table
 from costtrace.ledger.dynamodb.waits import Waits
@@ -62,7 +62,7 @@ class DynamoDBLedger:
         self._feed = Feed(self._table)
         self._waits = Waits(self._table, clock)
         self._writer = Writer(self._table, self._feed, self._waits, clock)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a garbage collection may end a call on this thread while it is held
         self._executor: ThreadPoolExecutor | None = None
         self._left = Buffer(_MOST)
         _live.add(self)
@@ -100,11 +100,8 @@ class DynamoDBLedger:
         Such an entry tells of something under way, such as an SMS that Twilio is about to be asked for.
         """
         rows = rows_of(entry)
-        scope = self._open_scope()
-        if scope is None or rows.waits:
+        if rows.waits or not self._held(rows):
             self._writer.write(rows, self._writer.number())
-        else:
-            scope.add(rows)
 
     @contextmanager
     def scope(self, remaining_s: Callable[[], float] | None = None) -> Iterator[None]:
@@ -112,15 +109,17 @@ class DynamoDBLedger:
 
         `remaining_s` tells how many seconds the caller still has, such as what is left to a Lambda function. What could
         not be written in that time waits for the next scope's end, or for `flush`, which says so; nothing is raised
-        here. A process that dies within the scope takes what was spooled in it along.
+        here. A process that dies within the scope takes what was spooled in it along. A task or thread that was begun
+        within the scope and outlives it stores what it spools then at once.
         """
         buffer = Buffer(_MOST)
         token = _scopes.set((*_scopes.get(), (self, buffer)))
         try:
             yield
         finally:
-            _scopes.reset(token)
-            self._left.put_back([*self._left.take(), *buffer.take()])
+            self._left.extend(buffer.close())
+            with suppress(ValueError):  # left in another context than it was entered in, as an async generator's may be
+                _scopes.reset(token)
             within_s = None if remaining_s is None else max(remaining_s() - _SPARE_S, 0.0)
             written = self._write_left(within_s)
             if written.left:
@@ -196,9 +195,12 @@ class DynamoDBLedger:
         )
 
     def flush(self) -> None:
-        """Write what could not be written when its scope ended; raises LedgerUnavailable or LedgerUnusable, saying how
-        many entries still wait.
+        """Write what waits, in a scope that is open here or since one ended.
+
+        Raises LedgerUnavailable or LedgerUnusable, saying how many entries still wait.
         """
+        for buffer in self._open_scopes():
+            self._left.extend(buffer.take())
         written = self._write_left()
         if written.left:
             kind = LedgerUnavailable if written.error is None else type(written.error)
@@ -228,28 +230,35 @@ class DynamoDBLedger:
 
     def after_fork(self) -> None:
         """In a forked child: what waits is the parent's to write, and so are the connections."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._executor = None
         self._left.after_fork()
-        scope = self._open_scope()
-        if scope is not None:
-            scope.after_fork()
+        for buffer in self._open_scopes():
+            buffer.after_fork()
         self._table.after_fork()
         self._writer.after_fork()
 
-    def _open_scope(self) -> Buffer | None:
-        """The innermost scope of this ledger that is open here."""
-        return next((buffer for ledger, buffer in reversed(_scopes.get()) if ledger is self), None)
+    def _open_scopes(self) -> list[Buffer]:
+        """The scopes of this ledger that were opened around here, the outermost first; some may have ended by now."""
+        return [buffer for ledger, buffer in _scopes.get() if ledger is self]
+
+    def _held(self, rows: Rows) -> bool:
+        """Whether a scope that is open here keeps the entry. Raises LedgerUnavailable where too many wait already."""
+        scopes = self._open_scopes()
+        if scopes and len(self._left) >= _MOST:
+            raise LedgerUnavailable(f"ledger {self.name!r}: {len(self._left)} entries wait in memory already")
+        return any(buffer.add(rows) for buffer in reversed(scopes))
 
     def _catch_up(self) -> None:
-        """Write what this scope holds, so that a reader sees what was spooled. Raises as `append` does."""
-        scope = self._open_scope()
-        if scope is None or not len(scope):
-            return
-        written = write_all(scope.take(), self._writer, self._pool, in_order=of_one_id)
-        scope.put_back(written.left)
-        if written.error is not None:
-            raise written.error
+        """Write what the scopes around here hold, so that a reader sees what was spooled. Raises as `append` does."""
+        for buffer in self._open_scopes():
+            if not len(buffer):
+                continue
+            written = write_all(buffer.take(), self._writer, self._pool, in_order=of_one_id)
+            if not buffer.put_back(written.left):
+                self._left.extend(written.left)
+            if written.error is not None:
+                raise written.error
 
     def _write_left(self, within_s: float | None = None) -> Written:
         written = write_all(self._left.take(), self._writer, self._pool, in_order=of_one_id, within_s=within_s)

@@ -30,7 +30,7 @@ class Table:
         self.name = name
         self._client = client
         self._forked = False
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a garbage collection may end a call on this thread while it is held
         self.write_units = ZERO
         """What DynamoDB said the writes so far cost. It does not say so of those that found the item there already."""
         self.read_units = ZERO
@@ -127,7 +127,7 @@ class Table:
 
     def after_fork(self) -> None:
         """In a forked child: the connections are the parent's."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._forked = True
 
     def _pages(self, **query: Any) -> Iterator[Item]:

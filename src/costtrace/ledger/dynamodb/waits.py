@@ -6,7 +6,7 @@ A hint that is left behind, or comes twice, does no harm: whether an entry waits
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import groupby
+from itertools import groupby, product
 from typing import Final
 
 from costtrace.entry import Entry, Standing
@@ -27,29 +27,26 @@ class Waits:
 
     def add(self, rows: Rows) -> None:
         """Note that this entry waits."""
-        pk, sk = _place(rows.message_uuid, rows.entry_id)
+        pk, sk = _place(rows.kind, rows.message_uuid, rows.entry_id)
         self._table.put(
             {
                 "pk": {"S": pk},
                 "sk": {"S": sk},
                 "messageUuid": {"S": rows.message_uuid},
                 "entryId": {"S": rows.entry_id},
-                "kind": {"S": rows.kind},
                 "notedUs": {"N": str(self._clock() // 1000)},
             }
         )
 
     def done(self, message_uuid: str, entry_id: str) -> None:
-        """Take the hint away."""
-        self._table.delete(*_place(message_uuid, entry_id))
+        """Take the hint away, where the entry's id begins with its kind, as those of all kinds of ours do."""
+        self._table.delete(*_place(entry_id.partition("/")[0], message_uuid, entry_id))
 
     def waiting(self, kinds: Iterable[str]) -> Iterator[Entry]:
         """The entries of those kinds that wait; of each message in the order they were stored."""
-        wanted = frozenset(kinds)
-        for shard in range(SHARDS):
-            hints = self._table.partition(f"{WAITING}{shard}")
-            of_kinds = (hint for hint in hints if hint["kind"]["S"] in wanted)
-            for message_uuid, group in groupby(of_kinds, key=lambda hint: str(hint["messageUuid"]["S"])):
+        for kind, shard in product(dict.fromkeys(kinds), range(SHARDS)):
+            hints = self._table.partition(f"{WAITING}{kind}#{shard}")
+            for message_uuid, group in groupby(hints, key=lambda hint: str(hint["messageUuid"]["S"])):
                 yield from self._of_message(message_uuid, list(group))
 
     def _of_message(self, message_uuid: str, hints: Sequence[Item]) -> Iterator[Entry]:
@@ -71,5 +68,6 @@ class Waits:
         return self._clock() // 1000 - int(hint["notedUs"]["N"]) > _ABANDONED_US
 
 
-def _place(message_uuid: str, entry_id: str) -> tuple[str, str]:
-    return f"{WAITING}{shard_of(message_uuid)}", f"{message_uuid}#{entry_id}"
+def _place(kind: str, message_uuid: str, entry_id: str) -> tuple[str, str]:
+    """Each kind for itself: calls of which only an estimate is known may wait for ever, and nobody asks for them."""
+    return f"{WAITING}{kind}#{shard_of(message_uuid)}", f"{message_uuid}#{entry_id}"

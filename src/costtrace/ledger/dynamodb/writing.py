@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
-from costtrace.errors import LedgerError
+from costtrace.errors import LedgerError, LedgerUnusable
 from costtrace.ledger.dynamodb.feed import Feed, Numbers
 from costtrace.ledger.dynamodb.items import SID, SID_ROW, Rows, message_key
 from costtrace.ledger.dynamodb.table import Table
@@ -42,7 +42,11 @@ class Writer:
         if rows.waits:
             self._waits.add(rows)
         row = self._feed.place(rows.row, rows.message_uuid, seq)
-        known = self._table.put_new(row)
+        try:
+            known = self._table.put_new(row)
+        except LedgerUnusable:
+            self._feed.forget_days()
+            raise
         if known is not None:
             # Where the answer to a request was lost and boto3 asked again, what it found is its own.
             return bool(known.get("seq") == row["seq"])
