@@ -20,6 +20,7 @@ from costtrace.recorder import Recorder
 from costtrace.settings import Settings
 from costtrace.testing import MemoryLedger
 from tests.aws.parts import Lambda, call
+from tests.bars import within
 from tests.factories import make_entry
 
 SETTINGS = Settings(ledger="sqlite:///unused.db")
@@ -50,14 +51,14 @@ def test_everything_that_hangs_together_costs_one_limit(hanging: Any) -> None:
     began = time.monotonic()
     with invoked(Lambda(), recorder=lambda: None, flushes=[hanging, hanging, hanging]):
         pass
-    assert FLUSH_S <= time.monotonic() - began < FLUSH_S + 0.1
+    assert FLUSH_S <= time.monotonic() - began < within(FLUSH_S + 0.1)
 
 
 def test_nothing_is_waited_for_when_the_call_has_no_time_left(hanging: Any) -> None:
     began = time.monotonic()
     with invoked(Lambda(seconds=1.0), recorder=lambda: None, flushes=[hanging]):
         pass
-    assert time.monotonic() - began < 0.1
+    assert time.monotonic() - began < within(0.1)
 
 
 def test_a_flush_that_fails_is_logged_and_the_others_are_done(caplog: pytest.LogCaptureFixture) -> None:
@@ -116,8 +117,8 @@ def test_a_ledger_that_hangs_is_left_behind_before_the_call_ends(caplog: pytest.
     began = time.monotonic()
     with invoked(Lambda(seconds=1.5), recorder=lambda: recorder, flushes=[]):
         recorder.record(make_entry())
-        ledger.down, ledger.hang_s = False, 1.5
-    assert time.monotonic() - began < 1.0
+        ledger.down, ledger.hang_s = False, 4.0
+    assert time.monotonic() - began < within(1.0)
     assert "entries wait in this process's memory" in caplog.text
     assert recorder.drain() == 0  # waits for the thread that was left behind, so that it ends with the test
 

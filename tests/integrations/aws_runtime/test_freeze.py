@@ -17,6 +17,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from costtrace.aws.turns import reply_uuid_of
 from costtrace.sandbox.loopback import LoopbackServer, Request, Response
 from costtrace.sandbox.openai import OpenAIServer, Reply
+from tests.bars import within
 from tests.integrations.aws_runtime.runtime import Function, FunctionFailed, http_event, json_event
 from tests.integrations.aws_runtime.stack import Stack
 from tests.web.parts import callback, sid
@@ -110,7 +111,7 @@ def test_a_collector_that_hangs_delays_no_answer_by_more_than_600_ms(stack: Stac
             began = time.perf_counter()
             assert function(http_event(request)) == {"statusCode": 204}
             took[name].append(time.perf_counter() - began)
-    assert max(took["traced"]) - min(took["plain"]) < 0.6
+    assert max(took["traced"]) - min(took["plain"]) < within(0.6)
 
 
 def test_a_posthog_that_hangs_delays_no_answer(stack: Stack, hanging: str) -> None:
@@ -122,7 +123,7 @@ def test_a_posthog_that_hangs_delays_no_answer(stack: Stack, hanging: str) -> No
     function(http_event(request))
     began = time.perf_counter()
     assert function(http_event(request)) == {"statusCode": 204}
-    assert time.perf_counter() - began < 0.6
+    assert time.perf_counter() - began < within(0.6)
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])

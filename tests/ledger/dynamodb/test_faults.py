@@ -17,6 +17,7 @@ from costtrace.ledger.dynamodb.client import client_from, dynamodb_client
 from costtrace.ledger.dynamodb.faults import as_ledger_errors
 from costtrace.ledger.dynamodb.tables import create_tables
 from costtrace.sandbox.openai import OpenAIServer
+from tests.bars import within
 from tests.factories import MESSAGE, make_entry
 from tests.langchain.calls import chat_model
 from tests.ledger.dynamodb.conftest import TABLE, Store, client_of
@@ -43,7 +44,7 @@ class TestWhatMayPass:
             LedgerUnavailable, match="DynamoDB table 'costtrace-ledger' in eu-central-1: PutItem was put"
         ):
             ledger.spool(make_entry())
-        assert time.monotonic() - began < 6
+        assert time.monotonic() - began < within(6)
         assert fault_proxy.seen == ["PutItem"] * 4
 
     def test_is_no_answer_as_well(self, store: Store, fault_proxy: FaultProxy) -> None:
@@ -51,7 +52,7 @@ class TestWhatMayPass:
         fault_proxy.script(Fault.HANG)
         began = time.monotonic()
         ledger.spool(make_entry())
-        assert 2 <= time.monotonic() - began < 4
+        assert 2 <= time.monotonic() - began < within(4)
 
     def test_is_a_service_nobody_can_reach(self, store: Store, fault_proxy: FaultProxy) -> None:
         ledger = store.ledger(fault_proxy.endpoint)
@@ -91,8 +92,9 @@ class TestPatience:
         began = time.monotonic()
         with pytest.raises(LedgerUnavailable, match="was put off"):
             ledger.spool(make_entry())
-        assert 2.8 <= time.monotonic() - began < 6
-        assert fault_proxy.seen == ["PutItem"] * 4
+        assert 2.8 <= time.monotonic() - began < within(6)
+        assert set(fault_proxy.seen) == {"PutItem"}
+        assert 3 <= len(fault_proxy.seen) <= 4  # on a slow machine the fourth would begin too late
 
     def test_with_a_service_that_never_answers_ends_in_time(self, store: Store, fault_proxy: FaultProxy) -> None:
         ledger = store.ledger(fault_proxy.endpoint)
@@ -100,7 +102,7 @@ class TestPatience:
         began = time.monotonic()
         with pytest.raises(LedgerUnavailable, match=r"no answer \(ReadTimeoutError\)"):
             ledger.spool(make_entry())
-        assert 4 <= time.monotonic() - began < 6
+        assert 4 <= time.monotonic() - began < within(6)
         assert fault_proxy.seen == ["PutItem"] * 2
 
     def test_is_asked_of_the_application_once_in_an_outage(self, store: Store, fault_proxy: FaultProxy) -> None:
@@ -113,8 +115,8 @@ class TestPatience:
             recorder.record(make_entry(number))
             waited.append(time.monotonic() - began)
             time.sleep(0.4)
-        assert sum(waited) < 6
-        assert sum(waited[1:]) < 0.5
+        assert sum(waited) < within(6)
+        assert sum(waited[1:]) < within(0.5)
         assert (recorder.health().buffered, recorder.health().lost) == (10, 0)
         fault_proxy.heal()
         assert (recorder.flush().buffered, len(store.rows(f"m#{MESSAGE}"))) == (0, 10)
@@ -122,7 +124,7 @@ class TestPatience:
     def test_is_not_shown_with_what_needs_a_person(self, aws: Account) -> None:
         began = time.monotonic()
         said(DynamoDBLedger(client_of(aws), table="misspelt"))
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < within(2)
 
 
 def test_what_a_garbage_collection_ends_in_the_middle_of_a_request_has_to_wait(store: Store) -> None:
