@@ -69,7 +69,13 @@ class Context:
         """The same context, with the other's values where it says nothing itself."""
         if self is other or self is NOTHING:
             return other
-        missing = {name: getattr(other, name) for name in TEXT_FIELDS if getattr(self, name) is None}
+        missing = {
+            name: value
+            for name in TEXT_FIELDS
+            if getattr(self, name) is None and (value := getattr(other, name)) is not None
+        }
+        if not missing and not other.tags:
+            return self
         return replace(self, **missing, tags={**other.tags, **self.tags} if other.tags else self.tags)
 
     def to_dict(self) -> dict[str, Any]:

@@ -48,6 +48,8 @@ class Amounts(Mapping[str, Decimal]):
 
     def plus(self, other: Mapping[str, Decimal]) -> Amounts:
         """Both, currency by currency."""
+        if not other:
+            return self
         merged = dict(self._by_currency)
         for currency, amount in other.items():
             merged[currency] = EXACT.add(merged.get(currency, ZERO), amount)

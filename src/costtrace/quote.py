@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, fields
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
@@ -147,6 +148,7 @@ def _day(text: str | None) -> date | None:
 _SHIFTS: Final[Mapping[int, int]] = MappingProxyType({1: 0, 1_000: -3, 1_000_000: -6})
 
 
+@lru_cache(maxsize=1024)
 def unit_price(price: Decimal, per: int) -> Decimal:
     """What one unit costs, exactly, when `per` units (1, 1,000 or 1,000,000) cost that price."""
     if per not in _SHIFTS:
@@ -228,7 +230,7 @@ class Quote:
                 {
                     "bucket": line.bucket,
                     "quantity": line.quantity,
-                    "rate": amount_text(line.rate),
+                    "rate": _rate_text(line.rate),
                     "per": line.per,
                     "subtotal": amount_text(line.subtotal),
                     "source": sources.get(line.bucket),
@@ -300,6 +302,10 @@ def exact_quote(amount: Decimal, currency: str, lines: tuple[QuoteLine, ...], ba
     _set_assumptions(quote, ())
     _set_basis(quote, basis)
     return quote
+
+
+_rate_text: Final = lru_cache(maxsize=1024)(amount_text)
+"""The rates of a price list come again and again."""
 
 
 def _optional_text(amount: Decimal | None) -> str | None:

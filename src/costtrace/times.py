@@ -32,7 +32,7 @@ def from_micros(micros: int) -> datetime:
 
 def moment_text(moment: datetime) -> str:
     """ISO 8601 in UTC with microseconds, such as ``2026-01-20T09:30:00.000000Z``: sorts as time does."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
+    return (moment if moment.tzinfo is UTC else moment.astimezone(UTC)).isoformat("T", "microseconds")[:-6] + "Z"
 
 
 def parse_moment(text: object, field: str) -> datetime:

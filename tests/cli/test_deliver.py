@@ -259,6 +259,8 @@ def test_replay_lets_them_be_delivered(run: Run, refused: str, lines: Path) -> N
         (["replay", "nobody", "--dead"], "exporter: expected one of jsonl"),
         (["replay", "{name}", "--entry", "llm/none"], "entry_id: expected the id of an entry of this ledger"),
         (["resume", "nobody"], "exporter: expected one of jsonl"),
+        (["forget", "nobody"], "exporter: expected one of jsonl"),
+        (["forget", "{name}"], "exporter: expected one that COSTTRACE_EXPORTERS does not name"),
     ],
 )
 def test_what_cannot_be_replayed_is_refused_and_nothing_changes(
@@ -271,6 +273,17 @@ def test_what_cannot_be_replayed_is_refused_and_nothing_changes(
     assert (answer.exit_code, answer.stdout) == (2, "")
     assert sentence in answer.stderr
     assert run("outbox", "--json").stdout == before
+
+
+def test_an_exporter_that_is_used_no_more_can_be_forgotten(
+    run: Run, refused: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COSTTRACE_EXPORTERS")
+
+    assert run("outbox", "forget", refused).stdout == f"{refused} is forgotten\n"
+
+    assert json.loads(run("outbox", "--json").stdout) == []
+    assert run("outbox", "forget", refused).exit_code == 2
 
 
 def test_a_status_in_every_state_is_said_in_words() -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gc
+import sqlite3
 import threading
 import time
 import weakref
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -196,3 +198,85 @@ def measured(reader: InMemoryMetricReader) -> dict[str, dict[str, object]]:
         for metric in scope.metrics
         if metric.data.data_points
     }
+
+
+def test_who_starts_after_a_stop_that_did_not_end_in_time_delivers_all_the_same(ledger: SqliteLedger) -> None:
+    slow, quick = Slow(name="slow"), Scripted(name="quick")
+    outbox = Outbox(ledger, [slow, quick], poll_s=0.01)
+    outbox.start()
+    assert slow.entered.wait(30)
+    assert not outbox.stop(0.1)
+    ledger.append(make_entries([11]))
+
+    outbox.start()
+
+    until(lambda: len(quick.delivered) == 11)
+    slow.go_on.set()
+    until(lambda: set(slow.delivered) == set(ids(*range(1, 12))))
+    assert outbox.stop(30)
+
+
+class Unwilling(Scripted):
+    """Cannot even be closed."""
+
+    def close(self) -> None:
+        raise OSError("no")
+
+
+@pytest.mark.expects_fault
+def test_an_exporter_that_cannot_be_closed_keeps_no_other_open(
+    ledger: SqliteLedger, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = Scripted(name="other")
+    outbox = Outbox(ledger, [Unwilling(name="unwilling"), other], poll_s=0.01)
+    outbox.start()
+
+    assert outbox.stop(30)
+
+    assert other.closed == 1
+    assert "costtrace failed to close the exporter unwilling" in caplog.text
+
+
+@pytest.mark.expects_fault
+def test_an_exporter_that_asks_the_process_to_end_ends_no_delivery(ledger: SqliteLedger) -> None:
+    exporter = Scripted(SystemExit(1))
+    outbox = Outbox(ledger, [exporter], poll_s=0.01)
+    outbox.start()
+
+    until(lambda: len(exporter.delivered) == 20)
+
+    assert outbox.stop(30)
+
+
+def test_a_ledger_that_another_took_the_place_of_is_delivered_from_its_beginning(
+    ledger: SqliteLedger, tmp_path: Path
+) -> None:
+    exporter = Scripted()
+    outbox = make_outbox(ledger, exporter)
+    outbox.deliver_once()
+    ledger.close()
+    ledger.path.unlink()
+    filled(tmp_path / "another.db", 3, first=21).close()
+    (tmp_path / "another.db").rename(ledger.path)
+
+    assert outbox.deliver_once()[0].sent == 3
+    assert exporter.delivered[10:] == ids(21, 22, 23)
+
+
+def test_a_spool_that_cannot_be_read_for_long_is_complained_of_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    filled(tmp_path / "costs.db", 3).close()
+    ledger = SqliteLedger(tmp_path / "costs.db", busy_timeout_s=0.01)
+    exporter = Scripted()
+    outbox = make_outbox(ledger, exporter)
+    with closing(sqlite3.connect(ledger.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        ledger.spool(make_entries([4])[0])
+        for _ in range(5):
+            outbox.status()
+        other.execute("ROLLBACK")
+
+    assert caplog.text.count("entries that wait in the spool are not shown") == 1
+    assert outbox.deliver_once()[0].sent == 4
+    ledger.close()

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from costtrace.errors import ConfigurationError, ExporterStopped, ExporterUnavailable, InvalidValue
-from costtrace.exporters import Fate
+from costtrace.entry import Entry
+from costtrace.errors import ConfigurationError, ExporterStopped, ExporterUnavailable, InvalidValue, LedgerUnavailable
+from costtrace.exporters import Fate, Refusal
 from costtrace.ledger import SqliteLedger
+from costtrace.ledger.letters import Outcome
 from costtrace.outbox import Delivered, ExporterStatus
 from costtrace.outbox.backoff import pause_s
 from costtrace.testing import MemoryLedger
@@ -462,7 +467,7 @@ def test_who_lost_a_lease_cannot_give_up_anothers(ledger: SqliteLedger) -> None:
 
     delivery = store.get("any")
     assert delivery is not None
-    assert (delivery.owner, delivery.fence) == ("second", 2)
+    assert (delivery.owner, delivery.fence) == ("second", first.fence + 1)
 
 
 def test_progress_is_told_batch_by_batch(ledger: SqliteLedger) -> None:
@@ -495,3 +500,189 @@ def test_a_recovered_exporter_is_complained_of_again_only_when_it_fails_again(
         ledger.append(make_entries([20 + number]))
 
     assert caplog.text.count("entries wait and are tried again") == 2
+
+
+# Nobody waits for ever, and nothing an exporter answers gets out.
+
+
+def retry_always(*numbers: int) -> Callable[[Sequence[Entry]], Sequence[Refusal]]:
+    """An answer that puts off those entries wherever they are in the batch."""
+    kept = {f"e/{number}" for number in numbers}
+    return lambda entries: [
+        Refusal(entry_id=entry.entry_id, fate=Fate.RETRY, reason="not yet")
+        for entry in entries
+        if entry.entry_id in kept
+    ]
+
+
+def unavailable_for(*numbers: int) -> Callable[[Sequence[Entry]], Sequence[Refusal]]:
+    """An answer that is none where one of those entries is in the batch."""
+
+    def answer(entries: Sequence[Entry]) -> Sequence[Refusal]:
+        if any(entry.entry_id in ids(*numbers) for entry in entries):
+            raise ExporterUnavailable("asks for another try of every event")
+        return []
+
+    return answer
+
+
+@pytest.mark.expects_fault
+@pytest.mark.parametrize("again", [retry_always(2, 3), unavailable_for(2, 3), breaks_at(2, 3)])
+def test_entries_that_are_refused_again_and_again_keep_no_new_ones_waiting(
+    ledger: SqliteLedger, clock: Clock, again: Callable[[Sequence[Entry]], Sequence[Refusal]]
+) -> None:
+    exporter = Scripted(retry_always(2, 3), *[again] * 10_000)
+    outbox = make_outbox(ledger, exporter, clock=clock)
+    outbox.deliver_once()
+    for number in range(11, 15):
+        clock.advance(301)
+        outbox.deliver_once()
+        ledger.append(make_entries([number]))
+        clock.advance(1.1)  # what an exporter is left alone for after one failure
+        outbox.deliver_once()
+        assert f"e/{number}" in exporter.delivered
+    clock.advance(301)
+    outbox.deliver_once()
+    [status] = outbox.status()
+    assert (status.sent, status.retry, status.pending, status.failures) == (12, 2, 2, 0)
+
+    clock.advance(7 * DAY_S)
+    assert outbox.deliver_once()[0].parked == 2
+    assert (outbox.status()[0].parked, outbox.status()[0].pending) == (2, 0)
+
+
+def test_letters_wait_as_long_as_the_other_side_asks(ledger: SqliteLedger, clock: Clock) -> None:
+    exporter = Scripted(refused(Fate.RETRY, 2), ExporterUnavailable("429", retry_after_s=60))
+    outbox = make_outbox(ledger, exporter, clock=clock)
+    outbox.deliver_once()
+    clock.advance(2)
+    assert outbox.deliver_once() == (Delivered(exporter="scripted", put_off=1, problem="429"),)
+    clock.advance(59)
+    outbox.deliver_once()
+    assert len(exporter.requests) == 2
+
+    clock.advance(2)
+
+    assert outbox.deliver_once()[0].sent == 1
+
+
+@pytest.mark.parametrize("asked_s", [float("inf"), float("nan"), -5.0, 1e300])
+def test_no_pause_that_is_asked_for_is_longer_than_a_day(ledger: SqliteLedger, clock: Clock, asked_s: float) -> None:
+    outbox = make_outbox(ledger, Scripted(ExporterUnavailable("503", retry_after_s=asked_s)), clock=clock)
+    assert outbox.deliver_once()[0].problem == "503"
+    clock.advance(DAY_S + 1)
+
+    assert outbox.deliver_once()[0].sent == 10
+
+
+def test_letters_written_while_the_clock_was_ahead_are_tried_all_the_same(ledger: SqliteLedger, clock: Clock) -> None:
+    outbox = make_outbox(ledger, Scripted(refused(Fate.RETRY, 2)), clock=clock)
+    clock.advance(1000 * DAY_S)
+    outbox.deliver_once()
+    clock.advance(-999 * DAY_S)
+
+    assert outbox.deliver_once()[0].sent == 1
+
+
+def test_a_pause_is_not_kept_where_the_clock_went_back_behind_its_note(ledger: SqliteLedger, clock: Clock) -> None:
+    outbox = make_outbox(ledger, Scripted(ExporterUnavailable("503")), clock=clock)
+    clock.advance(DAY_S / 2)
+    outbox.deliver_once()
+    clock.advance(-DAY_S / 2)
+
+    assert outbox.deliver_once()[0].sent == 10
+
+
+@pytest.mark.expects_fault
+def test_a_fate_that_is_none_is_a_fault_of_the_exporter(ledger: SqliteLedger) -> None:
+    nonsense = [lambda _: [Refusal(entry_id="e/1", fate="lost", reason="")]] * 100  # type: ignore[arg-type]  # the wrong word is the point
+    outbox = make_outbox(ledger, Scripted(*nonsense))
+
+    assert outbox.deliver_once()[0].problem == "ValueError in the exporter"
+    assert Refusal(entry_id="e/1", fate="retry", reason="").fate is Fate.RETRY  # type: ignore[arg-type]  # a known word will do
+
+
+@pytest.mark.parametrize("damage", ["body = 'no json'", "body = '{\"usage\":{}}'", "cost = 'much'"])
+def test_a_row_that_cannot_be_read_is_parked_and_the_others_go_on(
+    ledger: SqliteLedger, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with ledger._database.writing() as connection:
+        connection.execute(f"UPDATE entries SET {damage} WHERE seq IN (4, 10)")  # noqa: S608 - the test's own words
+    exporter = Scripted(batch_size=3)
+    outbox = make_outbox(ledger, exporter)
+
+    [done] = outbox.deliver_once()
+
+    assert (done.sent, done.parked, done.problem) == (8, 2, None)
+    assert exporter.delivered == ids(1, 2, 3, 5, 6, 7, 8, 9)
+    assert "row 4 of the ledger cannot be read as an entry" in caplog.text
+    assert {letter.reason for letter in ledger.deliveries.letters("scripted").values()} == {"not readable as an entry"}
+    assert outbox.replay("scripted", parked=True) == 2
+    assert (outbox.deliver_once()[0].parked, outbox.status()[0].pending) == (2, 0)
+
+
+def test_a_batch_size_of_nothing_delivers_one_by_one(ledger: SqliteLedger) -> None:
+    exporter = Scripted(batch_size=0)
+
+    assert make_outbox(ledger, exporter).deliver_once()[0].sent == 10
+    assert len(exporter.requests) == 10
+
+
+def test_who_could_not_note_what_was_delivered_goes_on_as_soon_as_the_ledger_can_be_written(
+    tmp_path: Path, clock: Clock
+) -> None:
+    filled(tmp_path / "costs.db", 10).close()
+    ledger = SqliteLedger(tmp_path / "costs.db", busy_timeout_s=0.01)
+    with closing(sqlite3.connect(ledger.path, isolation_level=None)) as other:
+
+        def locks(_: Sequence[Entry]) -> Sequence[Refusal]:
+            other.execute("BEGIN IMMEDIATE")
+            return []
+
+        outbox = make_outbox(ledger, Scripted(locks), clock=clock)
+        with pytest.raises(LedgerUnavailable):
+            outbox.deliver_once()
+        other.execute("ROLLBACK")
+
+        [done] = outbox.deliver_once()
+
+    assert (done.sent, done.elsewhere) == (10, False)
+    ledger.close()
+
+
+# Exporters that are used no more.
+
+
+def test_an_exporter_that_was_forgotten_begins_anew(ledger: SqliteLedger, clock: Clock) -> None:
+    exporter = Scripted(refused(Fate.DEAD, 2))
+    outbox = make_outbox(ledger, exporter, clock=clock)
+    outbox.deliver_once()
+
+    assert ledger.deliveries.forget("scripted", now_us=clock() // 1000)
+
+    assert (ledger.deliveries.all(), ledger.deliveries.letters("scripted")) == ([], {})
+    assert outbox.deliver_once()[0].sent == 10
+
+
+def test_nobody_forgets_an_exporter_that_is_delivered_to(ledger: SqliteLedger) -> None:
+    store = ledger.deliveries
+    store.open("any", from_now=False)
+    store.take("any", owner="somebody", now_us=0, until_us=10)
+
+    assert not store.forget("any", now_us=9)
+    assert store.get("any") is not None
+    assert store.forget("any", now_us=10)
+
+
+def test_who_delivered_before_an_exporter_was_forgotten_changes_nothing_any_more(ledger: SqliteLedger) -> None:
+    store = ledger.deliveries
+    store.open("any", from_now=False)
+    stalled = store.take("any", owner="stalled", now_us=0, until_us=10)
+    assert stalled is not None
+    store.forget("any", now_us=10)
+    store.open("any", from_now=False)
+    assert store.take("any", owner="another", now_us=11, until_us=20) is not None
+
+    assert not store.record(stalled, Outcome(sent=10, cursor=10), until_us=30)
+
+    assert store.get("any").cursor == 0  # type: ignore[union-attr]  # it was opened

@@ -13,6 +13,7 @@ from costtrace.cli.output import show, show_json
 from costtrace.cli.pages.outbox import standing_page
 from costtrace.errors import InvalidValue
 from costtrace.ledger.letters import DEAD, PARKED
+from costtrace.settings import Settings
 
 if TYPE_CHECKING:
     from costtrace.ledger.deliveries import Deliveries
@@ -74,6 +75,21 @@ def resume(exporter: Name, *, ledger: LedgerUrl = None) -> None:
     """Try an exporter again that was stopped, or that is left alone for a while."""
     _known(exporter, ledger).resume(exporter)
     typer.echo(f"{exporter} is tried again with the next delivery")
+
+
+@outbox_app.command(epilog=EXIT_CODES)
+def forget(exporter: Name, *, ledger: LedgerUrl = None) -> None:
+    """Forget an exporter that is used no more, and what it did not take. The entries themselves stay in the ledger."""
+    deliveries = _known(exporter, ledger)
+    if exporter in _configured(ledger):
+        raise InvalidValue("exporter", exporter, "one that COSTTRACE_EXPORTERS does not name")
+    if not deliveries.forget(exporter, now_us=_now_us()):
+        raise InvalidValue("exporter", exporter, "one that no process delivers to; end that first")
+    typer.echo(f"{exporter} is forgotten")
+
+
+def _configured(ledger: str | None) -> list[str]:
+    return [exporter.name for exporter in Settings.from_environment().make_exporters(existing_ledger(ledger))]
 
 
 def _deliveries(ledger: str | None) -> Deliveries:

@@ -30,6 +30,10 @@ class Refusal:
     reason: str
     """A word or two for people, such as ``quota_limited``; never what the entry holds."""
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "fate", Fate(self.fate))
+        object.__setattr__(self, "reason", str(self.reason))
+
 
 class Exporter(Protocol):
     """Somewhere else that accepts entries. Whoever delivers may give it an entry again: it counts once all the same."""

@@ -11,26 +11,23 @@ stopped in the middle and wakes up after its lease was taken over changes nothin
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import fields
 from typing import Any, Final
 
-from costtrace.entry import Entry
 from costtrace.errors import InvalidValue
 from costtrace.jsontext import encode
 from costtrace.ledger.database import Database
+from costtrace.ledger.delivery_rows import Page, delivery_row, has_letter, last_seq, page_of, seq_of, write_letters
 from costtrace.ledger.letters import DEAD, PARKED, RETRY, Count, Delivery, Failure, Letter, Outcome, Reason
-from costtrace.ledger.rows import SELECT, from_row
+from costtrace.ledger.rows import SELECT
 
-_COLUMNS: Final = (
-    "start, cursor, sent, failures, faults, failing_since_us, next_try_us, stopped, problem, problem_us, owner,"
-    " lease_until_us, fence"
-)
 _LETTER: Final = tuple(slot.name for slot in fields(Letter))
 _OVERDUE_PAGE: Final = 10_000
 _MANY: Final = 10_000
 """To count more than that, the whole of a narrow index is read sooner than that many rows."""
+_FREE: Final = "(owner IS NULL OR lease_until_us <= ? OR lease_until_us > ?)"
+"""Nobody delivers; with the moment, and with one that no lease reaches."""
 IMPLAUSIBLE_US: Final = 86_400_000_000
 """Nothing is ever put off for more than a day: what is later was written while the clock was wrong."""
 
@@ -42,21 +39,42 @@ class Deliveries:
         self._database = database
         self._catch_up = catch_up
 
-    def open(self, exporter: str, *, from_now: bool) -> None:
+    def open(self, exporter: str, *, from_now: bool) -> Delivery:
         """Begin with an exporter: with the first entry, or with those stored from now on. Known ones go on."""
         self._catch_up()
-        if self.get(exporter) is not None:
-            return
+        known = self.get(exporter)
+        if known is not None:
+            return known
         with self._database.writing() as connection:
-            start = _last_seq(connection) if from_now else 0
+            start = last_seq(connection) if from_now else 0
             connection.execute(
-                "INSERT OR IGNORE INTO deliveries (exporter, start, cursor) VALUES (?, ?, ?)", (exporter, start, start)
+                # A fence that no earlier life of the exporter had: an owner from before `forget` may still wake up.
+                "INSERT OR IGNORE INTO deliveries (exporter, start, cursor, fence)"
+                " VALUES (?, ?, ?, abs(random() % 1000000000000))",
+                (exporter, start, start),
             )
+            opened = delivery_row(connection, exporter)
+        assert opened is not None  # noqa: S101 - it was written in this transaction
+        return opened
+
+    def forget(self, exporter: str, *, now_us: int) -> bool:
+        """Forget how far an exporter is and what it did not take; False while somebody delivers to it.
+
+        Should it ever be opened again, it begins anew.
+        """
+        with self._database.writing() as connection:
+            idle = connection.execute(
+                f"DELETE FROM deliveries WHERE exporter = ? AND {_FREE}",  # noqa: S608 - our own SQL
+                (exporter, now_us, now_us + IMPLAUSIBLE_US),
+            ).rowcount
+            if idle:
+                connection.execute("DELETE FROM letters WHERE exporter = ?", (exporter,))
+        return bool(idle)
 
     def get(self, exporter: str) -> Delivery | None:
         """How far that exporter is; None for one that nothing was ever delivered to."""
         with self._database.reading() as connection:
-            return _row(connection, exporter)
+            return delivery_row(connection, exporter)
 
     def all(self) -> list[Delivery]:
         """Every exporter that was ever opened, by name."""
@@ -70,21 +88,25 @@ class Deliveries:
         with self._database.reading() as connection:
             last, cursor, due = connection.execute(
                 "SELECT (SELECT coalesce(max(seq), 0) FROM entries),"
-                " (SELECT cursor FROM deliveries WHERE exporter = :exporter),"
-                " EXISTS (SELECT 1 FROM letters WHERE exporter = :exporter AND next_try_us <= :now)",
-                {"exporter": exporter, "now": now_us},
+                " (SELECT coalesce(max(cursor), 0) FROM deliveries WHERE exporter = :exporter),"
+                " EXISTS (SELECT 1 FROM letters WHERE exporter = :exporter AND next_try_us <= :now)"
+                " OR EXISTS (SELECT 1 FROM letters WHERE exporter = :exporter AND next_try_us > :never)",
+                {"exporter": exporter, "now": now_us, "never": now_us + IMPLAUSIBLE_US},
             ).fetchone()
         return last if due or last > cursor else None
 
     def take(self, exporter: str, *, owner: str, now_us: int, until_us: int) -> Delivery | None:
-        """Become the one who delivers, until that moment; None while somebody else is."""
+        """Become the one who delivers, until that moment; None while somebody else is.
+
+        An owner may take anew what it could not release.
+        """
         with self._database.writing() as connection:
             taken = connection.execute(
-                "UPDATE deliveries SET owner = ?, lease_until_us = ?, fence = fence + 1"
-                " WHERE exporter = ? AND (owner IS NULL OR lease_until_us <= ? OR lease_until_us > ?)",
-                (owner, until_us, exporter, now_us, now_us + IMPLAUSIBLE_US),
+                "UPDATE deliveries SET owner = ?, lease_until_us = ?, fence = fence + 1"  # noqa: S608 - our own SQL
+                f" WHERE exporter = ? AND (owner = ? OR {_FREE})",
+                (owner, until_us, exporter, owner, now_us, now_us + IMPLAUSIBLE_US),
             ).rowcount
-            return _row(connection, exporter) if taken else None
+            return delivery_row(connection, exporter) if taken else None
 
     def release(self, delivery: Delivery) -> None:
         """Let others deliver at once; nothing happens where the lease was lost."""
@@ -94,18 +116,22 @@ class Deliveries:
                 (delivery.exporter, delivery.fence),
             )
 
-    def fresh(self, exporter: str, *, upto: int, limit: int) -> list[tuple[int, Entry]]:
+    def fresh(self, exporter: str, *, upto: int, limit: int) -> Page:
         """The next entries behind the cursor, in the order they were stored."""
         return self._entries(
             "WHERE seq > (SELECT cursor FROM deliveries WHERE exporter = ?) AND seq <= ? ORDER BY seq LIMIT ?",
             (exporter, upto, limit),
         )
 
-    def due(self, exporter: str, *, now_us: int, limit: int) -> tuple[list[tuple[int, Entry]], dict[int, Letter]]:
+    def due(self, exporter: str, *, now_us: int, limit: int) -> tuple[Page, dict[int, Letter]]:
         """Entries whose letters are to be tried again by now, and those letters by sequence number."""
-        letters = self.letters(exporter, "AND next_try_us <= ? ORDER BY next_try_us, seq LIMIT ?", (now_us, limit))
+        letters = self.letters(
+            exporter,
+            "AND (next_try_us <= ? OR next_try_us > ?) ORDER BY next_try_us, seq LIMIT ?",
+            (now_us, now_us + IMPLAUSIBLE_US, limit),
+        )
         if not letters:
-            return [], {}
+            return ([], []), {}
         numbers = encode(list(letters))
         return self._entries("WHERE seq IN (SELECT value FROM json_each(?)) ORDER BY seq", (numbers,)), letters
 
@@ -140,27 +166,31 @@ class Deliveries:
                     "DELETE FROM letters WHERE exporter = ? AND seq = ?",
                     [(delivery.exporter, seq) for seq in outcome.delivered],
                 )
-                _write_letters(connection, delivery.exporter, outcome.letters)
+                write_letters(connection, delivery.exporter, outcome.letters)
         return bool(held)
 
     def fail(self, delivery: Delivery, failure: Failure) -> bool:
         """Put everything off; False, and nothing changed, where the lease was lost."""
+        its_own = not failure.letters
         with self._database.writing() as connection:
             held = connection.execute(
-                "UPDATE deliveries SET failures = failures + 1, faults = faults + ?, stopped = ?, problem = ?,"
+                "UPDATE deliveries SET failures = failures + ?, faults = faults + ?, stopped = ?, problem = ?,"
                 " problem_us = ?, next_try_us = ?, failing_since_us = coalesce(failing_since_us, ?)"
                 " WHERE exporter = ? AND fence = ?",
                 (
+                    its_own,
                     failure.fault,
                     failure.stopped,
                     failure.reason,
                     failure.at_us,
                     failure.next_try_us,
-                    failure.at_us,
+                    failure.at_us if its_own else None,
                     delivery.exporter,
                     delivery.fence,
                 ),
             ).rowcount
+            if held:
+                write_letters(connection, delivery.exporter, failure.letters)
         return bool(held)
 
     def park_overdue(self, delivery: Delivery, *, before_us: int, now_us: int, reason: str) -> int:
@@ -169,7 +199,7 @@ class Deliveries:
         An entry has been pending since it was recorded, or since its exporter began to fail, whichever came later.
         """
         with self._database.writing() as connection:
-            now = _row(connection, delivery.exporter)
+            now = delivery_row(connection, delivery.exporter)
             if now is None or now.fence != delivery.fence or (now.failing_since_us or now_us) > before_us:
                 return 0
             overdue: list[int] = []
@@ -181,7 +211,7 @@ class Deliveries:
                 overdue.append(seq)
             if overdue:
                 parked = (Letter(seq=seq, state=PARKED, reason=reason, attempts=0, since_us=now_us) for seq in overdue)
-                _write_letters(connection, delivery.exporter, parked)
+                write_letters(connection, delivery.exporter, parked)
                 values = (overdue[-1], delivery.exporter)
                 connection.execute("UPDATE deliveries SET cursor = ? WHERE exporter = ?", values)
         return len(overdue)
@@ -216,17 +246,17 @@ class Deliveries:
         """
         self._catch_up()
         with self._database.writing() as connection:
-            delivery = _row(connection, exporter)
+            delivery = delivery_row(connection, exporter)
             if delivery is None:
                 raise InvalidValue("exporter", exporter, "the name of an exporter that was delivered to before")
-            seqs = {_seq(connection, entry_id) for entry_id in entry_ids}
+            seqs = {seq_of(connection, entry_id) for entry_id in entry_ids}
             passed = sorted(seq for seq in seqs if seq <= delivery.cursor)
-            acknowledged = sum(seq > delivery.start and not _has_letter(connection, exporter, seq) for seq in passed)
+            acknowledged = sum(seq > delivery.start and not has_letter(connection, exporter, seq) for seq in passed)
             letters = (
                 Letter(seq=seq, state=RETRY, reason=reason, attempts=0, since_us=now_us, next_try_us=now_us)
                 for seq in passed
             )
-            _write_letters(connection, exporter, letters)
+            write_letters(connection, exporter, letters)
             connection.execute("UPDATE deliveries SET sent = sent - ? WHERE exporter = ?", (acknowledged, exporter))
         return len(passed)
 
@@ -234,8 +264,8 @@ class Deliveries:
         """Count what is where."""
         self._catch_up()
         with self._database.snapshot() as connection:
-            cursor = getattr(_row(connection, exporter), "cursor", 0)
-            walk = "INDEXED BY entries_by_time" if _last_seq(connection) - cursor > _MANY else "NOT INDEXED"
+            cursor = getattr(delivery_row(connection, exporter), "cursor", 0)
+            walk = "INDEXED BY entries_by_time" if last_seq(connection) - cursor > _MANY else "NOT INDEXED"
             fresh, oldest = connection.execute(
                 f"SELECT (SELECT count(*) FROM entries {walk} WHERE seq > :cursor),"  # noqa: S608 - one of the two above
                 " (SELECT recorded_us FROM entries WHERE seq > :cursor ORDER BY seq LIMIT 1)",
@@ -258,42 +288,7 @@ class Deliveries:
             oldest_pending_us=min((moment for moment in (oldest, refused) if moment is not None), default=None),
         )
 
-    def _entries(self, where: str, values: tuple[Any, ...]) -> list[tuple[int, Entry]]:
+    def _entries(self, where: str, values: tuple[Any, ...]) -> Page:
         with self._database.reading() as connection:
             rows = connection.execute(SELECT + where, values).fetchall()
-        return [(row[0], from_row(row[1:])) for row in rows]
-
-
-def _row(connection: sqlite3.Connection, exporter: str) -> Delivery | None:
-    row = connection.execute(f"SELECT {_COLUMNS} FROM deliveries WHERE exporter = ?", (exporter,)).fetchone()  # noqa: S608 - our own column names
-    if row is None:
-        return None
-    known = dict(zip(_COLUMNS.split(", "), row, strict=True))
-    return Delivery(exporter=exporter, **{**known, "stopped": bool(known["stopped"])})
-
-
-def _last_seq(connection: sqlite3.Connection) -> int:
-    last: int = connection.execute("SELECT coalesce(max(seq), 0) FROM entries").fetchone()[0]
-    return last
-
-
-def _seq(connection: sqlite3.Connection, entry_id: str) -> int:
-    row: tuple[int] | None = connection.execute("SELECT seq FROM entries WHERE entry_id = ?", (entry_id,)).fetchone()
-    if row is None:
-        raise InvalidValue("entry_id", entry_id, "the id of an entry of this ledger")
-    return row[0]
-
-
-def _has_letter(connection: sqlite3.Connection, exporter: str, seq: int) -> bool:
-    return bool(connection.execute("SELECT 1 FROM letters WHERE exporter = ? AND seq = ?", (exporter, seq)).fetchall())
-
-
-def _write_letters(connection: sqlite3.Connection, exporter: str, letters: Iterable[Letter]) -> None:
-    connection.executemany(
-        "INSERT OR REPLACE INTO letters (exporter, seq, state, reason, attempts, since_us, next_try_us)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (
-            (exporter, letter.seq, letter.state, letter.reason, letter.attempts, letter.since_us, letter.next_try_us)
-            for letter in letters
-        ),
-    )
+        return page_of(rows)

@@ -87,6 +87,8 @@ class Failure:
     next_try_us: int | None
     stopped: bool = False
     fault: bool = False
+    letters: Sequence[Letter] = ()
+    """What was tried, where only letters were: then it says nothing of the exporter, and does not count against it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

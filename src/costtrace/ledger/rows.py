@@ -5,20 +5,22 @@ A row is made in the host application's callback, so the JSON is put together fr
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from decimal import Decimal
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
-from costtrace.context import Context
+from costtrace.context import NOTHING, Context
 from costtrace.entry import NO_DETAILS, Entry, SpanRef
 from costtrace.jsontext import decode, encode
 from costtrace.money import Money, amount_pico, amount_text, parse_amount
 from costtrace.quote import PriceBasis, Quote, QuoteLine, QuoteStatus, exact_quote
 from costtrace.times import from_micros, to_micros
 from costtrace.usage import Usage, raw_text
+
+T = TypeVar("T")
 
 COLUMNS: Final = (
     "entry_id",
@@ -64,9 +66,7 @@ SELECT: Final = (
 Row = list[str | int | None]
 """The scalar columns in order, then the price basis and the body as JSON texts."""
 
-_FIRST_OF_CONTEXT: Final = COLUMNS.index("user_id")
 _QUOTE_STATUSES: Final[Mapping[str, QuoteStatus]] = {status.value: status for status in QuoteStatus}
-_CONTEXT: Final = COLUMNS[_FIRST_OF_CONTEXT : COLUMNS.index("reply_to") + 1]
 
 
 def to_row(entry: Entry) -> Row:
@@ -159,10 +159,11 @@ def from_row(row: Sequence[Any]) -> Entry:
     ) = row
     # fmt: on
     body = decode(text)
-    spent = None if cost is None else Money(cost, currency)
-    expected = None if estimate is None else Money(estimate, estimate_currency or currency)
+    spent = None if cost is None else _money(cost, currency)
+    expected = None if estimate is None else _money(estimate, estimate_currency or currency)
     quote, span = body.get("quote"), body.get("span")
-    values = (
+    return _made(
+        _ENTRY,
         entry_id,
         message_uuid,
         kind,
@@ -184,19 +185,44 @@ def from_row(row: Sequence[Any]) -> Entry:
         error,
         MappingProxyType(body["details"]) if body.get("details") else NO_DETAILS,
     )
-    entry = _new(Entry)
-    for put, value in zip(_ENTRY_FIELDS, values, strict=True):
-        put(entry, value)
-    return entry
+
+
+class _Maker(NamedTuple, Generic[T]):
+    """How to make a value without the checks of its constructor."""
+
+    kind: type[T]
+    puts: tuple[Callable[[T, Any], None], ...]
+    """Sets one field each, in their order."""
+
+
+def _maker(kind: type[T]) -> _Maker[T]:
+    return _Maker(kind, tuple(kind.__dict__[slot.name].__set__ for slot in fields(kind)))  # type: ignore[arg-type]  # all of them are dataclasses
+
+
+def _made(maker: _Maker[T], *values: Any) -> T:
+    made = _new(maker.kind)
+    for put, value in zip(maker.puts, values, strict=True):
+        put(made, value)
+    return made
 
 
 _new: Final = object.__new__
-_ENTRY_FIELDS: Final = tuple(Entry.__dict__[slot.name].__set__ for slot in fields(Entry))
-_USAGE_FIELDS: Final = tuple(Usage.__dict__[slot.name].__set__ for slot in fields(Usage))
+_ENTRY: Final = _maker(Entry)
+_USAGE: Final = _maker(Usage)
+_set_amount, _set_currency = _maker(Money).puts
+_CONTEXTS: Final = _maker(Context)
+
+
+def _money(text: str, currency: str) -> Money:
+    money = _new(Money)
+    _set_amount(money, Decimal(text))
+    _set_currency(money, currency)
+    return money
 
 
 def _usage(stored: Mapping[str, Any], raw: Mapping[str, Any], input_tokens: int, output_tokens: int) -> Usage:
-    values = (
+    return _made(
+        _USAGE,
         MappingProxyType(stored["buckets"]),
         input_tokens,
         output_tokens,
@@ -205,10 +231,6 @@ def _usage(stored: Mapping[str, Any], raw: Mapping[str, Any], input_tokens: int,
         tuple(stored.get("flags") or ()),
         stored.get("problem"),
     )
-    usage = _new(Usage)
-    for put, value in zip(_USAGE_FIELDS, values, strict=True):
-        put(usage, value)
-    return usage
 
 
 def _quote(quote: Mapping[str, Any], word: str, money: Money | None, basis: str | None) -> Quote:
@@ -251,7 +273,7 @@ def _basis(text: str) -> PriceBasis:
 @lru_cache(maxsize=256)
 def _context(*texts: str | None) -> Context:
     """Entries that were stored together are often about one message."""
-    return Context(**dict(zip(_CONTEXT, texts, strict=True)))  # type: ignore[arg-type]  # `tags` is not among the names
+    return _made(_CONTEXTS, *texts, NOTHING.tags)
 
 
 def _tagged(texts: Sequence[str | None], tags: Mapping[str, str]) -> Context:

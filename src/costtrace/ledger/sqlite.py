@@ -49,6 +49,7 @@ class SqliteLedger:
         self._spool = Spool(path.with_name(path.name + "-spool"), fsync=fsync)
         self._ingest = Ingest(self._database, self._spool)
         self._background = BackgroundIngest(self._ingest.run)
+        self._behind = False
         self.deliveries = Deliveries(self._database, self._catch_up)
         """How far each exporter is; for the outbox."""
         _live.add(self)
@@ -200,7 +201,11 @@ class SqliteLedger:
         try:
             self._ingest.run()
         except LedgerError as error:
-            _log.warning("%s; entries that wait in the spool are not shown", error)
+            if not self._behind:  # an outbox asks every second
+                _log.warning("%s; entries that wait in the spool are not shown", error)
+            self._behind = True
+        else:
+            self._behind = False
 
     def _read(self, sql: str, values: tuple[Any, ...]) -> list[Any]:
         self._catch_up()

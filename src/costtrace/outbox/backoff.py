@@ -6,6 +6,8 @@ from typing import Final
 
 FIRST_S: Final = 1.0
 LONGEST_S: Final = 300.0
+_DAY_S: Final = 86_400.0
+"""Whoever asks for more than that is tried again all the same."""
 _DOUBLINGS: Final = 20
 """More would change nothing but the size of the number."""
 
@@ -17,4 +19,4 @@ def pause_s(failures: int, chance: float, *, at_least: float = 0.0) -> float:
     who failed together do not come back together. `at_least` is what the other side asked for.
     """
     longest = min(FIRST_S * (1 << min(failures - 1, _DOUBLINGS)), LONGEST_S)
-    return max(at_least, longest * chance)
+    return min(max(longest * chance, at_least), _DAY_S)  # in this order, a NaN asks for nothing

@@ -71,7 +71,13 @@ class Outbox:
         metrics = OutboxMetrics(weakref.WeakMethod(self._readings), meter_provider)
         self._couriers = {
             exporter.name: Courier(
-                self._deliveries, exporter, clock=clock, chance=chance, count=metrics.add_sent, lease_s=lease_s
+                self._deliveries,
+                exporter,
+                clock=clock,
+                chance=chance,
+                count=metrics.add_sent,
+                lease_s=lease_s,
+                from_now=from_now,
             )
             for exporter in exporters
         }
@@ -101,11 +107,13 @@ class Outbox:
     def start(self) -> None:
         """Deliver in the background from now on; does nothing where that is so already."""
         with self._lock:
-            if self.is_running:
+            if self.is_running and not self._stop.is_set():
                 return
             self._stop = threading.Event()
-            self._threads = self._make_threads(self._stop, lambda _name, _count: None)
-            for thread in self._threads:
+            hanging = [thread for thread in self._threads if thread.is_alive()]  # they end when their exporter answers
+            started = self._make_threads(self._stop, lambda _name, _count: None)
+            self._threads = hanging + started
+            for thread in started:
                 thread.start()
 
     def stop(self, timeout_s: float = 2.0) -> bool:
@@ -122,7 +130,7 @@ class Outbox:
             self._threads = [thread for thread in self._threads if thread.is_alive()]
         if ended:
             for courier in self._couriers.values():
-                courier.exporter.close()
+                courier.close()
         return ended
 
     @property
@@ -179,7 +187,7 @@ class Outbox:
                 if not complained:
                     _log.warning("%s; nothing is delivered to %s meanwhile", error, courier.name)
                 complained = True
-            except Exception:  # noqa: BLE001 - the thread must not end before its time; nobody else would deliver
+            except BaseException:  # noqa: BLE001 - not even SystemExit may end the thread; nobody else would deliver
                 if not complained:
                     _log.exception("costtrace failed to deliver to %s", courier.name)
                 complained = True
