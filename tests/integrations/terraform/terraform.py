@@ -17,7 +17,8 @@ import pytest
 PROJECT: Final = Path(__file__).parents[3]
 AWS: Final = PROJECT / "integrations" / "aws"
 SOURCE: Final = AWS / "terraform"
-_PROVIDER: Final = Path("registry.terraform.io", "hashicorp", "aws")
+_PROVIDER: Final = "*/hashicorp/aws"
+"""Below the host that a mirror's folder is named for."""
 _LEFT_BEHIND: Final = shutil.ignore_patterns(".terraform", ".terraform.lock.hcl", "*.tfstate*")
 
 
@@ -30,7 +31,7 @@ def binary() -> str:
 def mirror() -> Path:
     """The folder with the unpacked AWS provider: COSTTRACE_TF_MIRROR, else where Terraform itself looks unasked."""
     for folder in _mirrors():
-        if (folder / _PROVIDER).is_dir():
+        if next(folder.glob(_PROVIDER), None) is not None:
             return folder
     return Path(_missing())
 

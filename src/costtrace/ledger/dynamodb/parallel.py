@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -15,7 +16,6 @@ from costtrace.ledger.dynamodb.items import Rows
 from costtrace.ledger.dynamodb.writing import Writer
 
 _Numbered = tuple[Rows, int]
-_FOREVER: Final = float("inf")
 _log: Final = logging.getLogger("costtrace")
 
 InOrder = Callable[[Rows], object]
@@ -53,7 +53,7 @@ def write_all(
     within_s: float | None = None,
 ) -> Written:
     """Write the entries, for so long at most. Once one cannot be written, no other is begun."""
-    until = _FOREVER if within_s is None else time.monotonic() + within_s
+    until = math.inf if within_s is None else time.monotonic() + within_s
     groups: dict[object, list[_Numbered]] = {}
     for rows in entries:
         groups.setdefault(in_order(rows), []).append((rows, writer.number()))
