@@ -119,16 +119,16 @@ def test_posthog_holds_what_the_report_says_to_the_last_digit_and_nothing_of_it_
 
     for line in (
         "  $ai_generation       12  0.0100041",  # 0.0400041 of all, less 4 x 0.0075 for the SMS
-        "  message_cost          6          -",  # the two questions, their answers, and two chats on the web
+        "  message_cost          7          -",  # two questions, their answers, two chats, a fallback
         "  sms_cost_update       4  0.0300000",
         "  sms_inbound           2          -",
         "  sms_outbound          3          -",
-        "  total                27  0.0400041",
+        "  total                28  0.0400041",
         "Delivered in 1 request; the total is what this run added to the ledger, to the last digit.",
     ):
         assert f"{line}\n" in printed
     assert again["reports"][0]["total"]["actual"] == {"USD": "0.0800082"}
-    assert (again["posthog"]["usd"], again["posthog"]["count"]) == ("0.0400041", 27)
+    assert (again["posthog"]["usd"], again["posthog"]["count"]) == ("0.0400041", 28)
     assert deliveries_of(open_ledger("sqlite:///costtrace-demo.db")).all() == []
 
 

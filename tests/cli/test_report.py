@@ -16,8 +16,6 @@ from costtrace.reports import report
 from tests.cli.conftest import OnTerminal, Process, Run
 from tests.factories import make_costs, make_entry
 
-NEW = datetime.now(UTC)
-
 
 def test_a_report_is_plain_text_when_piped(process: Process, ledger_url: str) -> None:
     done = process("report", "--by", "user,channel", "--ledger", ledger_url)
@@ -145,10 +143,8 @@ def test_dates_are_utc_and_the_last_one_is_not_counted(run: Run, ledger_url: str
 )
 def test_a_span_counts_back_from_now(run: Run, tmp_path: Path, span: str, length: timedelta) -> None:
     url = f"sqlite:///{tmp_path}/span.db"
-    margin = timedelta(minutes=5)
-    open_ledger(url).append(
-        [make_entry(1, occurred_at=NEW - length + margin), make_entry(2, occurred_at=NEW - length - margin)]
-    )
+    begins, margin = datetime.now(UTC) - length, timedelta(minutes=5)
+    open_ledger(url).append([make_entry(1, occurred_at=begins + margin), make_entry(2, occurred_at=begins - margin)])
 
     shown = json.loads(run("report", "--last", span, "--json", "--ledger", url).stdout)
 
