@@ -103,14 +103,14 @@ def test_a_new_exporter_can_begin_now(run: Run, lines: Path, ledger_url: str) ->
 
 
 def test_what_was_not_delivered_ends_with_one_and_says_why(run: Run, posthog: PostHogServer) -> None:
-    posthog.outage = Fault(status=503)
+    posthog.outage = Fault(status=503, retry_after_s=60)
 
     done = run("deliver")
 
     assert done.exit_code == 1
     assert "tried again later: PostHog answers 503" in done.stdout
     again = run("deliver")
-    assert (again.exit_code, len(posthog.calls)) == (1, 1)  # it is left alone for a moment
+    assert (again.exit_code, len(posthog.calls)) == (1, 1)  # it is left alone for as long as it asked
     posthog.outage = None
     assert run("outbox", "resume", "posthog").stdout == "posthog is tried again with the next delivery\n"
     assert run("deliver").exit_code == 0
