@@ -40,6 +40,8 @@ class Kind(StrEnum):
     """One request for embeddings."""
     TOOL = "tool"
     """One use of a tool, a search API or anything else that has a price of its own."""
+    TOOL_RUN = "tool-run"
+    """One run of a LangChain tool: when, how long, how it ended. It carries no money, and counts in no total."""
     CORRECTION = "correction"
     """The difference to an earlier entry, whose ``details["corrects"]`` names it."""
 
