@@ -1,0 +1,3 @@
+from tests.otlp.fixtures import otlp
+
+__all__ = ["otlp"]
