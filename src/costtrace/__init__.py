@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from costtrace.pricing import Catalog
     from costtrace.quote import PriceBasis, Quote, QuoteLine, QuoteStatus
     from costtrace.recorder import Health, Recorder
+    from costtrace.telemetry import flush, setup_tracing
     from costtrace.usage import Usage
 
 _HOMES = {
@@ -68,6 +69,7 @@ _HOMES = {
     "pricing": ("Catalog",),
     "quote": ("PriceBasis", "Quote", "QuoteLine", "QuoteStatus"),
     "recorder": ("Health", "Recorder"),
+    "telemetry": ("flush", "setup_tracing"),
     "usage": ("Usage",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -116,11 +118,13 @@ __all__ = [
     "Usage",
     "carry",
     "current_message",
+    "flush",
     "fold",
     "install",
     "message",
     "open_exporter",
     "open_ledger",
+    "setup_tracing",
     "uninstall",
 ]
 

@@ -41,6 +41,7 @@ VARIABLES: Final[Mapping[str, str]] = MappingProxyType(
         "COSTTRACE_PARKED_QUEUE_URL": "SQS queue of the statuses whose message is not known yet; none unless set",
         "COSTTRACE_REPLY_QUEUE_URL": "SQS queue of the replies to be written; none unless set",
         "COSTTRACE_DEAD_LETTER_QUEUE_URL": "SQS queue of the entries that no exporter will take; none unless set",
+        "COSTTRACE_DASHBOARD_TOKEN": "token of the dashboard's link, for one that stays the same; a new one unless set",
         "COSTTRACE_MINISTACK": "Python that has ministack, for `costtrace demo --aws`; looked for unless set",
         "POSTHOG_API_KEY": "the project token of PostHog, phc_...; none unless set",
         "POSTHOG_HOST": "address of PostHog, such as https://eu.i.posthog.com; its US cloud unless set",
@@ -74,6 +75,7 @@ class Settings:
     parked_queue_url: str | None = None
     reply_queue_url: str | None = None
     dead_letter_queue_url: str | None = None
+    dashboard_token: str | None = field(default=None, repr=False)
     ministack: str | None = None
     posthog_api_key: str | None = field(default=None, repr=False)
     posthog_host: str = "https://us.i.posthog.com"
@@ -103,6 +105,7 @@ class Settings:
             parked_queue_url=os.environ.get("COSTTRACE_PARKED_QUEUE_URL") or None,
             reply_queue_url=os.environ.get("COSTTRACE_REPLY_QUEUE_URL") or None,
             dead_letter_queue_url=os.environ.get("COSTTRACE_DEAD_LETTER_QUEUE_URL") or None,
+            dashboard_token=os.environ.get("COSTTRACE_DASHBOARD_TOKEN") or None,
             ministack=os.environ.get("COSTTRACE_MINISTACK") or None,
             posthog_api_key=os.environ.get("POSTHOG_API_KEY") or None,
             posthog_host=os.environ.get("POSTHOG_HOST") or cls.posthog_host_default(),
@@ -231,6 +234,26 @@ def otlp_endpoints() -> tuple[str, ...]:
     """The addresses that the variables of OpenTelemetry name for traces; its exporter reads them itself."""
     names = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
     return tuple(endpoint for name in names if (endpoint := os.environ.get(name)))
+
+
+def otel_variable(name: str) -> str | None:
+    """What a variable of OpenTelemetry says where its SDK does not read it itself; None where it is not set."""
+    return os.environ.get(name, "").strip() or None
+
+
+def otel_service_is_named() -> bool:
+    """Whether the variables of OpenTelemetry name the service; its SDK reads them itself."""
+    attributes = os.environ.get("OTEL_RESOURCE_ATTRIBUTES", "")
+    return bool(os.environ.get("OTEL_SERVICE_NAME")) or "service.name=" in attributes
+
+
+def langsmith_exports_spans() -> bool:
+    """Whether the variables of LangSmith make it send its runs as OpenTelemetry spans; its client reads them itself."""
+    names = ("TRACING_MODE", "OTEL_ENABLED", "OTEL_ONLY")
+    said = {name: os.environ.get(f"LANGSMITH_{name}", "").lower() for name in names}
+    if said["TRACING_MODE"]:
+        return said["TRACING_MODE"] in {"otel", "hybrid"}
+    return "true" in {said["OTEL_ENABLED"], said["OTEL_ONLY"]}
 
 
 def has_openai_key() -> bool:
