@@ -14,6 +14,7 @@ import threading
 import time
 import weakref
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 from costtrace.entry import Entry
@@ -30,12 +31,19 @@ _WAIT_S: Final = 10.0
 
 
 class Backlog:
-    """One per recorder; `capacity` is how many entries may wait. Safe to use from many threads; never raises."""
+    """One per recorder; `capacity` is how many entries may wait. Safe to use from many threads; never raises.
 
-    def __init__(self, ledger: Ledger, *, capacity: int, faults: Faults) -> None:
+    `on_refusal` is called whenever the ledger refuses.
+    """
+
+    def __init__(
+        self, ledger: Ledger, *, capacity: int, faults: Faults, on_refusal: Callable[[], None] = lambda: None
+    ) -> None:
         self._ledger = ledger
+        self._store_line: Callable[[bytes], None] | None = getattr(ledger, "spool_line", None)
         self._capacity = capacity
         self._faults = faults
+        self._on_refusal = on_refusal
         self._lock = threading.RLock()  # a garbage collection may end a call on this thread while it is held
         self._waiting: deque[Entry] = deque()
         self._retry_at = 0.0
@@ -65,6 +73,18 @@ class Backlog:
             self._keep(entry)
             return
         self._count_stored()
+
+    def store_line(self, line: bytes) -> bool:
+        """Hand over an entry that is written already; False where it must come as an `Entry`, to wait or be refused."""
+        if self._store_line is None or self._waiting or time.monotonic() < self._retry_at:
+            return False
+        try:
+            self._store_line(line)
+        except Exception:  # noqa: BLE001 - a ledger may be anybody's; it says why when it is given the entry
+            return False
+        with self._lock:
+            self.stored += 1
+        return True
 
     def drain(self) -> int:
         """Try now to store what waits; how many entries still wait."""
@@ -145,6 +165,7 @@ class Backlog:
         if self.problem is None:
             _log.error("%s; entries wait in memory", problem)
         self.problem = problem
+        self._on_refusal()
 
     def _keep(self, entry: Entry) -> None:
         with self._lock:

@@ -21,7 +21,7 @@ EXACT: Final = Context(
 ZERO: Final = Decimal(0)
 
 PICO_DIGITS: Final = 12
-_INT64_MAX: Final = 2**63 - 1
+INT64_MAX: Final = 2**63 - 1
 _CURRENCY: Final = re.compile(r"[A-Z]{3}\Z")
 _MAX_EXPONENT: Final = 40
 
@@ -77,7 +77,7 @@ def amount_pico(amount: Decimal) -> int | None:
     """The amount as an integer of 1e-12, or None where it is finer than that or does not fit 64 bits."""
     scaled = amount.scaleb(PICO_DIGITS, EXACT)
     integer = int(scaled)
-    return integer if -_INT64_MAX <= integer <= _INT64_MAX and integer == scaled else None
+    return integer if -INT64_MAX <= integer <= INT64_MAX and integer == scaled else None
 
 
 def pico_amount(pico: int) -> Decimal:

@@ -1,7 +1,7 @@
 """Recorder: the one writer. It quotes, stores and shows; and whatever goes wrong in it stays in it.
 
-Order of work for each call: usage, quote, ledger, span. The ledger comes before anything that could fail or be sampled
-away. An entry the ledger cannot take now waits in memory (`costtrace.backlog`).
+Order of work for each call: usage, quote, ledger, metrics, span. The ledger comes before anything that could fail or
+be sampled away. An entry the ledger cannot take now waits in memory (`costtrace.backlog`).
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import Span, TracerProvider
 
 from costtrace.backlog import Backlog
@@ -25,6 +26,7 @@ from costtrace.errors import InvalidValue
 from costtrace.faults import Faults
 from costtrace.jsontext import encode
 from costtrace.ledger import Ledger, LedgerHealth
+from costtrace.measures import Measures
 from costtrace.money import Money
 from costtrace.pricing import Catalog, QuoteStatus
 from costtrace.quote import Quote, no_quote
@@ -58,7 +60,9 @@ class Recorder:
     """Turns what sources report into entries of one ledger. Safe to use from many threads; never raises into them.
 
     `catalog` is the default one (bundled list prices) unless given; `buffer` is how many entries wait in memory while
-    the ledger cannot take them.
+    the ledger cannot take them. `meter_provider` is the process's own unless given, as is `tracer_provider`; `spans`,
+    `span_presets` and `callback_span` are those of `costtrace.tracing.Tracing`. Raises InvalidValue for a word among
+    them that it does not know.
     """
 
     def __init__(
@@ -68,15 +72,22 @@ class Recorder:
         catalog: Catalog | None = None,
         clock: Callable[[], int] = time.time_ns,
         tracer_provider: TracerProvider | None = None,
+        meter_provider: MeterProvider | None = None,
+        spans: str = "leaf",
+        span_presets: Iterable[str] = (),
+        callback_span: str = "link",
         buffer: int = 10_000,
     ) -> None:
         self.ledger = ledger
         self.catalog = Catalog.default() if catalog is None else catalog
         self.clock = clock
         """Nanoseconds since 1970."""
-        self.tracing = Tracing(tracer_provider)
         self._faults = Faults()
-        self._backlog = Backlog(ledger, capacity=buffer, faults=self._faults)
+        self.tracing = Tracing(
+            tracer_provider, spans=spans, presets=span_presets, callback_span=callback_span, faults=self._faults
+        )
+        self.metrics = Measures(meter_provider, faults=self._faults)
+        self._backlog = Backlog(ledger, capacity=buffer, faults=self._faults, on_refusal=self.metrics.ledger_failed)
         self._lock = threading.RLock()  # a garbage collection may end a call on this thread while it is held
         self._unpriced: dict[str, int] = {}
         self._warned: set[str] = set()
@@ -101,6 +112,7 @@ class Recorder:
         late: bool = False,
         error: str | None = None,
         span: Span | None = None,
+        shown: Mapping[str, Any] = NO_DETAILS,
         price_context: Mapping[str, Any] = NO_DETAILS,
         details: Mapping[str, Any] = NO_DETAILS,
     ) -> Entry:
@@ -109,7 +121,7 @@ class Recorder:
         `start_us` counts microseconds since 1970; `model` and `service_tier` are as served; `price_context` is the
         context that `Catalog.quote` takes, and is kept in the entry so that the call can be priced again; `refused`
         says that the provider turned the call down, so that nothing was bought; `late` that this takes the place of the
-        entry that said the call was given up; `span` is ended here.
+        entry that said the call was given up; `span` is ended here, and says what is `shown` besides.
         """
         moment = from_micros(start_us)
         quote = None
@@ -154,11 +166,11 @@ class Recorder:
             error=error,
             details=details,
         )
-        self.record(entry)
+        self.record(entry, span)
         if money is None and quote is not None:
             self._count_unpriced(entry, quote)
-        if span is not None and span.is_recording():  # a late end finds its span ended
-            self.tracing.end_call(span, entry)
+        if span is not None:
+            self.tracing.end_with(span, entry, shown)
         return entry
 
     def record_cost(
@@ -219,9 +231,23 @@ class Recorder:
             self._count_unpriced(entry, quote)
         return entry
 
-    def record(self, entry: Entry) -> None:
-        """Store one entry; it is durable, or waits in memory, when this returns. Never raises for a broken store."""
+    def record(self, entry: Entry, span: Span | None = None) -> None:
+        """Store one entry; it is durable, or waits in memory, when this returns. Never raises for a broken store.
+
+        `span` is the one that an exemplar of its measures shows.
+        """
         self._backlog.store(entry)
+        self.metrics.entry(entry, span)
+
+    def show(self, entry: Entry, span: Span | None, shown: Mapping[str, Any] = NO_DETAILS) -> None:
+        """Measure an entry that is stored already, and end its span, which says what is `shown` besides."""
+        self.metrics.entry(entry, span)
+        if span is not None:
+            self.tracing.end_with(span, entry, shown)
+
+    def store_line(self, line: bytes) -> bool:
+        """Store an entry in its written form; False where it has to be recorded as an `Entry` instead."""
+        return self._backlog.store_line(line)
 
     def fault(self, doing: str) -> None:
         """Log and count a fault of our own; to be called where the exception was caught. Logged once for each doing."""

@@ -14,6 +14,7 @@ from langgraph.types import RetryPolicy
 from pydantic import SecretStr
 
 from costtrace import Entry, Ledger
+from costtrace.entry import Kind
 from costtrace.sandbox.openai import OpenAIServer, Reply
 
 Mode = Literal["invoke", "ainvoke", "stream", "astream", "batch", "abatch"]
@@ -79,7 +80,12 @@ def graph_of(
 
 
 def entries(ledger: Ledger) -> list[Entry]:
-    return [entry for _, entry in ledger.entries()]
+    """What was recorded, but for the runs of tools, which cost nothing."""
+    return [entry for _, entry in ledger.entries() if entry.kind != Kind.TOOL_RUN]
+
+
+def tool_runs(ledger: Ledger) -> list[Entry]:
+    return [entry for _, entry in ledger.entries() if entry.kind == Kind.TOOL_RUN]
 
 
 def only(ledger: Ledger) -> Entry:

@@ -17,7 +17,7 @@ import costtrace
 from costtrace import CostCallbackHandler
 from costtrace.sandbox.openai import OpenAIServer
 from costtrace.testing import MemoryLedger
-from tests.langchain.calls import PRICE, PRICED, Mode, call, chat_model, entries, graph_of
+from tests.langchain.calls import PRICE, PRICED, Mode, call, chat_model, entries, graph_of, tool_runs
 
 pytestmark = pytest.mark.parametrize("mode", ["invoke", "ainvoke", "stream", "astream"])
 
@@ -57,7 +57,8 @@ def test_an_agent_whose_tool_asks_a_model_is_one_message(
     found = entries(ledger)
     assert [entry.requested_model for entry in found] == ["gpt-4o", "gpt-4o-mini", "gpt-4o"]
     (uuid,) = messages_of(ledger)
-    assert len(server.calls) == len(ledger.message(uuid).entries) == 3
+    assert len(server.calls) == 3
+    assert len(ledger.message(uuid).entries) == 3 + len(tool_runs(ledger)) == 4
     assert all("parent_run_id" in entry.details for entry in found)
 
 

@@ -68,8 +68,8 @@ def test_neither_prompt_nor_answer_reaches_the_disk_or_stays_in_memory(
         assert b"u-kept" in stored
         assert PROMPT.encode() not in stored
         assert ANSWER.encode() not in stored
-    assert not holds(PROMPT, handler, handler._runs)
-    assert not holds(ANSWER, handler, handler._runs)
+    assert not holds(PROMPT, handler, handler.recording.runs)
+    assert not holds(ANSWER, handler, handler.recording.runs)
     ledger.close()
 
 

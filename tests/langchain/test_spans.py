@@ -5,12 +5,11 @@ from collections.abc import Iterator
 
 import pytest
 from langchain_core.runnables import RunnableLambda
-from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
-from opentelemetry.trace import SpanKind, StatusCode
+from opentelemetry.trace import SpanKind, StatusCode, get_current_span
 
 import costtrace
 from costtrace import CostCallbackHandler, Recorder
@@ -18,19 +17,12 @@ from costtrace.sandbox.openai import OpenAIServer, Reply
 from costtrace.testing import MemoryLedger
 from tests.langchain.calls import MODES, PRICE, PRICED, Mode, amount, call, chat_model, entries, only
 from tests.langchain.parts import EarlyUsage
+from tests.langchain.traces import Trace
 
 
 @pytest.fixture
-def exporter() -> InMemorySpanExporter:
-    return InMemorySpanExporter()
-
-
-@pytest.fixture
-def provider(exporter: InMemorySpanExporter) -> Iterator[TracerProvider]:
-    provider = TracerProvider()
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
-    yield provider
-    provider.shutdown()
+def exporter(trace: Trace) -> Trace:
+    return trace
 
 
 @pytest.fixture
@@ -69,6 +61,7 @@ def test_each_call_has_one_client_span_with_what_it_was_and_what_it_cost(
     assert (span.name, span.kind, span.status.status_code) == ("chat gpt-5", SpanKind.CLIENT, StatusCode.UNSET)
     found = attributes(span)
     assert found.pop("costtrace.price.version")
+    assert str(found.pop("gen_ai.response.id", "chatcmpl-")).startswith("chatcmpl-")  # LangChain loses it in a stream
     assert found == {
         "gen_ai.operation.name": "chat",
         "gen_ai.provider.name": "openai",
@@ -78,11 +71,17 @@ def test_each_call_has_one_client_span_with_what_it_was_and_what_it_cost(
         "gen_ai.usage.input_tokens": 1000,
         "gen_ai.usage.output_tokens": 500,
         "gen_ai.usage.total_tokens": 1500,
+        "gen_ai.response.finish_reasons": ("stop",),
         "gen_ai.usage.cache_read.input_tokens": 400,
+        "gen_ai.usage.cache_write.input_tokens": 0,
+        "gen_ai.usage.cache_creation.input_tokens": 0,
         "gen_ai.usage.reasoning.output_tokens": 300,
         "gen_ai.usage.cost": 0.0058,
         "operation.cost": 0.0058,
         "llm.cost.total": 0.0058,
+        "llm.cost.prompt": 0.0008,
+        "llm.cost.completion": 0.005,
+        "costtrace.cost.nano_usd": 5_800_000,
         "costtrace.cost.usd": "0.0058",
         "costtrace.cost.status": "exact",
         "costtrace.message_uuid": "m1",
@@ -90,7 +89,8 @@ def test_each_call_has_one_client_span_with_what_it_was_and_what_it_cost(
     }
     types = {name: type(value) for name, value in found.items()}
     assert {types[name] for name in found if "tokens" in name} == {int}
-    assert {types[name] for name in ("gen_ai.usage.cost", "operation.cost", "llm.cost.total")} == {float}
+    assert {types[name] for name in found if name.startswith(("llm.cost", "operation", "gen_ai.usage.cost"))} == {float}
+    assert types["costtrace.cost.nano_usd"] is int
 
 
 def test_the_entry_names_its_span_and_the_span_lasts_as_long(
@@ -130,12 +130,14 @@ def test_it_stands_below_the_span_that_is_current_where_the_call_is_made(
 
     with tracer.start_as_current_span("request"):
         call(RunnableLambda(ask) | model, mode, {"callbacks": [handler]})
-        assert trace.get_current_span().get_span_context().is_valid
+        assert get_current_span().get_span_context().is_valid
 
-    inner, step, outer, request = exporter.get_finished_spans()
-    assert [span.name for span in (inner, step, outer, request)] == ["chat gpt-4o", "step", "chat gpt-4o", "request"]
+    inner, step, outer, workflow, request = exporter.get_finished_spans()
+    assert [span.name for span in (inner, step, outer)] == ["chat gpt-4o", "step", "chat gpt-4o"]
+    assert (workflow.name, request.name) == ("invoke_workflow RunnableSequence", "request")
     assert inner.parent == step.context
-    assert step.parent == outer.parent == request.context
+    assert outer.parent == workflow.context
+    assert step.parent == workflow.parent == request.context
 
 
 def test_an_async_call_leaves_the_current_span_as_it_was(
@@ -144,9 +146,9 @@ def test_an_async_call_leaves_the_current_span_as_it_was(
     async def ask() -> None:
         with provider.get_tracer("the application").start_as_current_span("request") as request:
             await chat_model(server).ainvoke("Hi", {"callbacks": [handler]})
-            assert trace.get_current_span() is request
+            assert get_current_span() is request
             async for _ in chat_model(server).astream("Hi", {"callbacks": [handler]}):
-                assert trace.get_current_span() is request
+                assert get_current_span() is request
                 break
 
     asyncio.run(ask())

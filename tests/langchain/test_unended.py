@@ -15,7 +15,7 @@ from langchain_core.runnables import RunnableConfig, RunnableLambda
 
 import costtrace
 from costtrace import CostCallbackHandler, Entry, Recorder
-from costtrace.langchain.runs import MAX_OPEN
+from costtrace.langchain.run_table import MAX_OPEN
 from costtrace.sandbox.openai import OpenAIServer, Reply
 from tests.langchain.calls import PRICE, PRICED, amount, chat_model, costs, entries, only
 from tests.langchain.parts import MINUTE, SECOND, AnnouncingLedger, Clock
@@ -389,7 +389,7 @@ def test_a_step_that_loses_patience_closes_its_call_as_cancelled_while_the_chain
 def test_a_recorder_that_nobody_holds_still_writes_down_its_open_call(ledger: AnnouncingLedger) -> None:
     handler = CostCallbackHandler(Recorder(ledger))
     handler.on_chat_model_start({}, [[]], run_id=uuid.uuid4(), metadata=GPT_4O)
-    table = handler._runs
+    table = handler.recording.runs
     del handler
     gc.collect()
 

@@ -8,7 +8,7 @@ context at once, raw threads included, because it is the variable's default.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Final
@@ -18,9 +18,8 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.tracers.context import register_configure_hook
 
 from costtrace.context import MessageScope, current_message, message_scope
-from costtrace.langchain.handler import NO_MESSAGES, CostCallbackHandler
-from costtrace.langchain.results import Answer
-from costtrace.langchain.runs import RunTable
+from costtrace.langchain.handler import CostCallbackHandler
+from costtrace.langchain.recording import Recording
 from costtrace.recorder import Recorder
 
 _scoped: Final[ContextVar[BaseCallbackHandler | None]] = ContextVar("costtrace_scoped_handler", default=None)
@@ -31,49 +30,26 @@ _installed: _Installed | None = None
 
 
 class _Installed(CostCallbackHandler):
-    """The handler that `install` puts everywhere. Switched off, it begins no call, and still ends those it began."""
+    """The handler that `install` puts everywhere. Switched off, it begins nothing, and still ends what it began."""
 
     enabled = True
 
     def __init__(self, recorder: Recorder | None) -> None:
         super().__init__(recorder)
-        self._earlier: list[RunTable] = []
+        self._earlier: list[Recording] = []
 
     def point_at(self, recorder: Recorder | None) -> None:
-        """Record into another recorder from now on; calls that are under way end in the one they began in."""
-        earlier = [*self._earlier, self._runs]
+        """Record into another recorder from now on; runs that are under way end in the one they began in."""
+        earlier = [*self._earlier, self.recording]
         super().__init__(recorder)
-        self._earlier = [runs for runs in earlier if runs is not self._runs and len(runs)]
+        self._earlier = [each for each in earlier if each.runs is not self.recording.runs and len(each.runs)]
 
-    def _open_chain(self, run_id: UUID, parent_run_id: UUID | None, metadata: Mapping[str, Any] | None) -> None:
-        if self.enabled:
-            super()._open_chain(run_id, parent_run_id, metadata)
+    def _beginning(self) -> Recording | None:
+        return self.recording if self.enabled else None
 
-    def _start(
-        self,
-        run_id: UUID,
-        parent_run_id: UUID | None,
-        metadata: Mapping[str, Any],
-        kwargs: Mapping[str, Any],
-        *,
-        serialized: Mapping[str, Any],
-        messages: list[list[Any]] = NO_MESSAGES,
-    ) -> None:
-        if self.enabled:
-            super()._start(run_id, parent_run_id, metadata, kwargs, serialized=serialized, messages=messages)
-
-    def _record_cost(self, data: Any, run_id: UUID, metadata: Mapping[str, Any] | None) -> None:
-        if self.enabled:
-            super()._record_cost(data, run_id, metadata)
-
-    def _end(
-        self, run_id: UUID, parent_run_id: UUID | None, read: Callable[[str | None], Answer], otherwise: str
-    ) -> None:
-        if self.enabled or self._runs_awaiting(run_id).awaits(run_id):
-            super()._end(run_id, parent_run_id, read, otherwise)
-
-    def _runs_awaiting(self, run_id: UUID) -> RunTable:
-        return next((runs for runs in self._earlier if runs.awaits(run_id)), self._runs)
+    def _ending(self, run_id: UUID) -> Recording | None:
+        recording = next((each for each in self._earlier if each.runs.awaits(run_id)), self.recording)
+        return recording if self.enabled or recording.runs.awaits(run_id) else None
 
 
 def install(recorder: Recorder | None = None) -> CostCallbackHandler:

@@ -11,15 +11,14 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, TypeVar
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from langchain_core.embeddings import Embeddings
-from langchain_core.runnables.config import var_child_runnable_config
 
-from costtrace.context import Context
 from costtrace.entry import Kind, Status
+from costtrace.langchain.belonging import message_of
+from costtrace.langchain.current_run import current_config, run_of
 from costtrace.langchain.embedding_models import (
     Integration,
     dimensions,
@@ -30,7 +29,9 @@ from costtrace.langchain.embedding_models import (
 )
 from costtrace.langchain.handler import CostCallbackHandler
 from costtrace.langchain.results import Answer
+from costtrace.langchain.runs import Call
 from costtrace.recorder import Recorder
+from costtrace.tracing.names import EMBEDDINGS
 
 T = TypeVar("T")
 
@@ -123,17 +124,6 @@ class _Watched:
         return value
 
 
-@dataclass(frozen=True, slots=True)
-class _Begun:
-    """A request that is under way."""
-
-    own_id: UUID
-    start_ns: int
-    message_uuid: str
-    context: Context
-    source: str
-
-
 class _Requests:
     """Makes the requests of one client of one model, and records each."""
 
@@ -165,7 +155,7 @@ class _Requests:
         self._end(begun, functools.partial(self._integration.read, answer))
         return answer
 
-    async def _await(self, begun: _Begun | None, answering: Awaitable[T]) -> T:
+    async def _await(self, begun: Call | None, answering: Awaitable[T]) -> T:
         try:
             answer = await answering
         except BaseException as error:
@@ -174,18 +164,33 @@ class _Requests:
         self._end(begun, functools.partial(self._integration.read, answer))
         return answer
 
-    def _begin(self) -> _Begun | None:
+    def _begin(self) -> Call | None:
         try:
-            own_id = uuid4()
-            config: Mapping[str, Any] = var_child_runnable_config.get() or {}
-            parent_run_id = getattr(config.get("callbacks"), "parent_run_id", None)
-            belongs = self._handler.belongs_to(parent_run_id, config.get("metadata") or {}, own_id)
-            return _Begun(own_id, self._recorder.clock(), *belongs)
+            return self._begun()
         except Exception:  # noqa: BLE001 - the application asked for vectors, and gets them
             self._recorder.fault("beginning to record an embedding")
             return None
 
-    def _end(self, begun: _Begun | None, read: Callable[[], Answer]) -> None:
+    def _begun(self) -> Call:
+        config, recording = current_config(), self._handler.recording
+        own_id, parent_run_id = uuid4(), run_of(config)
+        parent = recording.runs.chain(parent_run_id)
+        call = Call(
+            own_id,
+            parent_run_id,
+            *message_of(config.get("metadata") or {}, parent, own_id),
+            start_ns=self._recorder.clock(),
+            provider=self._integration.provider,
+            model=self._model,
+            asked=None,
+            recorder=self._recorder,
+            operation=EMBEDDINGS,
+        )
+        if recording.spans.wanted(parent):
+            recording.spans.begin_call(call, parent)
+        return call
+
+    def _end(self, begun: Call | None, read: Callable[[], Answer]) -> None:
         if begun is None:
             return
         try:
@@ -201,13 +206,15 @@ class _Requests:
             self._recorder.fault("reading the usage of an embedding")
             return Answer(Status.COMPLETED, None)
 
-    def _record(self, begun: _Begun, answer: Answer) -> None:
+    def _record(self, begun: Call, answer: Answer) -> None:
         details = {**self._details, "message_from": "run"} if begun.source == "run" else dict(self._details)
         if answer.note:
             details["usage"] = answer.note
-        self._recorder.record_call(
+        if begun.parent_run_id is not None:
+            details["parent_run_id"] = str(begun.parent_run_id)
+        entry = self._recorder.record_call(
             kind=Kind.EMBEDDING,
-            run_id=str(begun.own_id),
+            run_id=str(begun.run_id),
             message_uuid=begun.message_uuid,
             context=begun.context,
             status=answer.status,
@@ -220,6 +227,9 @@ class _Requests:
             usage=answer.usage,
             refused=answer.refused,
             error=answer.error,
+            span=begun.span,
             price_context=self._price_context,
             details=details,
         )
+        if begun.place is not None:
+            begun.place.bill.add(entry)

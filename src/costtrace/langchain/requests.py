@@ -36,6 +36,8 @@ _CLIENT_OPTIONS: Final = {
 }
 """The context key that each integration's constructor argument is, as LangChain serializes it."""
 _CALL_OPTIONS: Final = ("inference_geo", "speed")
+_SAID_IN_OPTIONS: Final = frozenset({*_CALL_OPTIONS, "model_kwargs", "service_tier"})
+_SAID_BY_CLIENT: Final = frozenset({*_CLIENT_OPTIONS, "service_tier"})
 _DEFAULT_TTL: Final = "5m"
 _MIXED: Final = "mixed"
 
@@ -63,6 +65,9 @@ def asked_for(
     ``invocation_params``.
     """
     client = _mapping(serialized.get("kwargs")) if serialized else _NOTHING
+    looked_into = provider is not None and messages and ("anthropic" in provider or provider == "google_genai")
+    if not looked_into and _SAID_IN_OPTIONS.isdisjoint(options) and _SAID_BY_CLIENT.isdisjoint(client):
+        return None  # as most requests: it leaves all of that to the provider
     context, tier, flag = request_context(provider, client, options), _requested_tier(options, client), None
     if provider is not None and messages:
         if "anthropic" in provider:
@@ -135,7 +140,7 @@ def _is_sound(block: Mapping[str, Any]) -> bool:
 
 
 def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else _NOTHING
+    return value if type(value) is dict or isinstance(value, Mapping) else _NOTHING
 
 
 def _value(key: str, value: object) -> str | None:

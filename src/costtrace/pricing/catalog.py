@@ -18,7 +18,7 @@ from costtrace.quote import Quote, QuoteStatus, no_quote
 from costtrace.reported import reported_amount
 from costtrace.responses import read_response
 from costtrace.times import utc
-from costtrace.usage import FLAG_CACHE_HIT, Usage
+from costtrace.usage import FLAG_CACHE_HIT, MAX_COUNT, Usage
 from costtrace.usage_metadata import tier_of, usage_from_metadata
 
 NOT_BILLED: Final = Quote(
@@ -114,6 +114,24 @@ class Catalog:
         if options:
             return self._with_options(_Call(provider, model, usage, service_tier, moment), options)
         return self._computed((), provider, model, usage, service_tier, moment)
+
+    def steady_up_to(
+        self,
+        *,
+        provider: str | None,
+        model: str | None,
+        service_tier: str | None,
+        at: datetime,
+        context: Mapping[str, Any] | None = None,
+    ) -> int:
+        """Up to how many input tokens one rate per bucket prices that call, all of the UTC day of `at`; else -1."""
+        if not provider or not model:
+            return -1
+        choices = selecting(checked(context or NOTHING))
+        if service_tier:
+            choices = (*choices, ("service_tier", service_tier))
+        card = self._cards.get((provider, model, choices, at.toordinal(), None))
+        return int(min(card.threshold, MAX_COUNT)) if isinstance(card, RateCard) and card.plain else -1
 
     def _moment(self, at: datetime | None) -> datetime:
         return self._clock() if at is None else utc(at, "at")
