@@ -16,9 +16,10 @@ from costtrace.sandbox.twilio import Tariff, TwilioServer
 from costtrace.twilio.addresses import NumberHasher
 from costtrace.twilio.entries import callback_entries
 from costtrace.twilio.legs import Leg, leg_of
+from costtrace.twilio.outcomes import SentMessage
 from costtrace.twilio.reading import TwilioReader
 from costtrace.twilio.reconcile import Reconcile
-from costtrace.twilio.sender import SentMessage, SmsSender
+from costtrace.twilio.sender import SmsSender
 from costtrace.twilio.settlement import Settlement
 from costtrace.twilio.webhooks import StatusCallback
 from tests.sandbox.twilio_app import OURS, PHONE, sdk

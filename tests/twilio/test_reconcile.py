@@ -18,9 +18,9 @@ from costtrace.twilio.bill import FeesIncluded
 from costtrace.twilio.cost_states import CostState
 from costtrace.twilio.entries import callback_entries, claimed_entry, message_uuid_of
 from costtrace.twilio.legs import legs
+from costtrace.twilio.outcomes import SendUnknown, SentMessage
 from costtrace.twilio.reading import CredentialsRefused, TwilioUnavailable
-from costtrace.twilio.reconcile import Reconciled
-from costtrace.twilio.sender import SendUnknown, SentMessage
+from costtrace.twilio.reconciled import Reconciled
 from costtrace.twilio.webhooks import StatusCallback
 from tests.sandbox.twilio_app import OURS, PHONE, App
 from tests.twilio.account import NOON, Account, account

@@ -17,9 +17,10 @@ from costtrace.sandbox.twilio import Fault, TwilioServer
 from costtrace.testing import MemoryLedger
 from costtrace.twilio.entries import message_uuid_of
 from costtrace.twilio.legs import Leg, legs
+from costtrace.twilio.outcomes import SendUnknown
 from costtrace.twilio.reading import CredentialsRefused, TwilioReader
 from costtrace.twilio.reconcile import Reconcile
-from costtrace.twilio.sender import SendUnknown, SmsSender
+from costtrace.twilio.sender import SmsSender
 from costtrace.twilio.settlement import Settled, Settlement
 from tests.sandbox.twilio_app import OURS, PHONE, sdk
 from tests.twilio.account import HASHER, NOON

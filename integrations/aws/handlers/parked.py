@@ -9,7 +9,7 @@ from costtrace.aws.invocation import LambdaContext
 from costtrace.aws.runtime import Runtime
 
 _runtime = Runtime.from_environment()
-_parked = ParkedStatuses(_runtime.ledger, now=_runtime.now)
+_parked = ParkedStatuses(_runtime.ledger, now=_runtime.now, tracing=_runtime.tracing)
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:

@@ -10,7 +10,11 @@ from costtrace.aws.schedules import ReconcileList
 
 _runtime = Runtime.from_environment(secrets=("hash_key", "twilio_auth_token"))
 _reconcile = ReconcileList(
-    _runtime.ledger, _runtime.twilio(), hasher=_runtime.settings.number_hasher(), now=_runtime.now
+    _runtime.ledger,
+    _runtime.twilio(),
+    hasher=_runtime.settings.number_hasher(),
+    now=_runtime.now,
+    tracing=_runtime.tracing,
 )
 
 

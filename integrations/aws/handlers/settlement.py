@@ -9,7 +9,7 @@ from costtrace.aws.runtime import Runtime
 from costtrace.aws.schedules import SettlePrices
 
 _runtime = Runtime.from_environment(secrets=("twilio_auth_token",))
-_settle = SettlePrices(_runtime.ledger, _runtime.twilio(), now=_runtime.now)
+_settle = SettlePrices(_runtime.ledger, _runtime.twilio(), now=_runtime.now, tracing=_runtime.tracing)
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:

@@ -15,6 +15,7 @@ _callback = SmsCallback(
     parked=_runtime.queue("parked"),
     hasher=_runtime.settings.number_hasher(),
     now=_runtime.now,
+    tracing=_runtime.tracing,
 )
 
 

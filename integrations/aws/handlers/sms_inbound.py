@@ -17,6 +17,7 @@ _inbound = SmsInbound(
     hasher=_runtime.hasher(),
     now=_runtime.now,
     environment=_runtime.settings.environment,
+    tracing=_runtime.tracing,
 )
 
 

@@ -17,10 +17,12 @@ from costtrace.aws.failures import shown
 from costtrace.aws.http import STORED, twilio_answer
 from costtrace.aws.invocation import Invocation
 from costtrace.aws.queues import Job, NotYet, Queue, take_each, text_of
+from costtrace.aws.spans import webhook_spans
 from costtrace.entry import Entry
 from costtrace.errors import InvalidValue, LedgerError
 from costtrace.ledger import Ledger
 from costtrace.times import moment_text, parse_moment
+from costtrace.tracing import Tracing
 from costtrace.twilio.arrivals import unattempted_entries
 from costtrace.twilio.entries import callback_entries
 from costtrace.twilio.envelope import Hasher
@@ -43,12 +45,23 @@ def _utc_now() -> datetime:
 
 
 class SmsCallback:
-    """Verifies a status callback and answers 204 once it is stored or parked; 503, which Twilio repeats, otherwise."""
+    """Verifies a status callback and answers 204 once it is stored or parked; 503, which Twilio repeats, otherwise.
+
+    `tracing` shows what is stored as a span: the process's own unless given.
+    """
 
     def __init__(
-        self, ledger: Ledger, verifier: Verifier, *, parked: Queue, hasher: Hasher | None = None, now: Now = _utc_now
+        self,
+        ledger: Ledger,
+        verifier: Verifier,
+        *,
+        parked: Queue,
+        hasher: Hasher | None = None,
+        now: Now = _utc_now,
+        tracing: Tracing | None = None,
     ) -> None:
         self._ledger = ledger
+        self._spans = webhook_spans(ledger, tracing)
         self._verifier = verifier
         self._parked = parked
         self._hasher = hasher
@@ -65,22 +78,28 @@ class SmsCallback:
         return STORED
 
     def _stored(self, callback: StatusCallback) -> bool:
+        arrival = self._spans.arrived()
         try:
             entries = entries_of(callback, self._ledger, now=self._now(), hasher=self._hasher)
             if entries is None:
                 return False
-            self._ledger.append(entries)
+            new = self._ledger.append(entries)
         except LedgerError as error:
             _log.error("a status of %s is parked: %s", callback.message_sid, shown(error))
             return False
+        self._spans.told(arrival, callback, is_new=entries[-1].entry_id in new)
         return True
 
 
 class ParkedStatuses:
-    """Stores the parked statuses whose message has become known; the others stay parked, in the end for good."""
+    """Stores the parked statuses whose message has become known; the others stay parked, in the end for good.
 
-    def __init__(self, ledger: Ledger, *, now: Now = _utc_now) -> None:
+    `tracing` shows what is stored as a span: the process's own unless given.
+    """
+
+    def __init__(self, ledger: Ledger, *, now: Now = _utc_now, tracing: Tracing | None = None) -> None:
         self._ledger = ledger
+        self._spans = webhook_spans(ledger, tracing)
         self._now = now
 
     def __call__(self, event: Mapping[str, Any], invocation: Invocation) -> Mapping[str, Any]:
@@ -89,10 +108,12 @@ class ParkedStatuses:
 
     def _take(self, job: Job) -> None:
         callback, parked_at = parked_status(job)
+        arrival = self._spans.arrived()
         entries = entries_of(callback, self._ledger, now=self._now())
         if entries is None:
             raise NotYet(f"nobody knows the message of {callback.message_sid}")
-        self._ledger.append([replace(entry, occurred_at=parked_at) for entry in entries])
+        new = self._ledger.append([replace(entry, occurred_at=parked_at) for entry in entries])
+        self._spans.told(arrival, callback, is_new=entries[-1].entry_id in new)
 
 
 def entries_of(

@@ -16,12 +16,14 @@ from costtrace.aws.failures import shown
 from costtrace.aws.http import NO_REPLY, twilio_answer
 from costtrace.aws.invocation import Invocation
 from costtrace.aws.queues import Queue
+from costtrace.aws.spans import webhook_spans
 from costtrace.aws.turns import USER, reply_uuid_of
 from costtrace.chat import ChatMessage, ChatMessages
 from costtrace.context import Context
 from costtrace.entry import Entry
 from costtrace.ledger import Ledger
 from costtrace.times import moment_text
+from costtrace.tracing import Tracing
 from costtrace.twilio.arrivals import parties
 from costtrace.twilio.entries import inbound_entry
 from costtrace.twilio.envelope import Hasher
@@ -45,7 +47,8 @@ class SmsInbound:
     """Verifies a message that came in and answers with empty TwiML once all of it is stored; 503 otherwise.
 
     `hasher` makes user and thread from the two numbers. Where the application knows them better, `identify` says so in
-    fields of `Context`, such as ``{"user_id": "u1"}``; if it fails, the message is taken all the same.
+    fields of `Context`, such as ``{"user_id": "u1"}``; if it fails, the message is taken all the same. `tracing` shows
+    what came in as a span: the process's own unless given.
     """
 
     def __init__(
@@ -59,8 +62,10 @@ class SmsInbound:
         now: Callable[[], datetime],
         environment: str | None = None,
         identify: Identify = _nobody,
+        tracing: Tracing | None = None,
     ) -> None:
         self._ledger = ledger
+        self._spans = webhook_spans(ledger, tracing)
         self._chat = chat
         self._verifier = verifier
         self._replies = replies
@@ -75,7 +80,9 @@ class SmsInbound:
 
     def _take(self, request: WebhookRequest) -> Mapping[str, Any]:
         inbound = InboundMessage.of(self._verifier.verify(request))
+        arrival = self._spans.arrived()
         entry, is_new = self._stored(inbound)
+        self._spans.came_in(arrival, entry, is_new=is_new)
         self._chat.save(_row(inbound, entry))
         if inbound.opt_out_type is None:  # otherwise Twilio has answered, and lets nobody else answer
             self._replies.put(_job(entry), delay_s=0 if is_new else _AGAIN_S)

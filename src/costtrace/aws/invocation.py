@@ -79,7 +79,7 @@ def invoked(
         yield invocation
     finally:
         _store(recorder(), invocation)
-        _together(flushes, min(FLUSH_S, max(invocation.remaining_s() - _RESERVE_S, 0.0)))
+        together(flushes, min(FLUSH_S, max(invocation.remaining_s() - _RESERVE_S, 0.0)))
 
 
 def _store(recorder: Recorder | None, invocation: Invocation) -> None:
@@ -88,7 +88,7 @@ def _store(recorder: Recorder | None, invocation: Invocation) -> None:
         return
     stored: list[bool] = []
     limit_s = min(_STORE_S, max(invocation.remaining_s() - _RESERVE_S, 0.0))
-    _together([lambda: stored.append(_offered_again(recorder))], limit_s)
+    together([lambda: stored.append(_offered_again(recorder))], limit_s)
     if stored != [True]:
         _log.error("costtrace: entries wait in this process's memory; they are stored when it is called again")
 
@@ -100,7 +100,7 @@ def _offered_again(recorder: Recorder) -> bool:
     return waiting == 0
 
 
-def _together(jobs: Sequence[Flush], limit_s: float) -> None:
+def together(jobs: Sequence[Flush], limit_s: float) -> None:
     """Do the jobs side by side, and go on after `limit_s` seconds: a thread that hangs is left behind."""
     deadline = time.monotonic() + limit_s
     threads = [threading.Thread(target=_tried, args=(job,), name="costtrace flush", daemon=True) for job in jobs]

@@ -32,6 +32,7 @@ from costtrace.ledger import Ledger, open_ledger
 from costtrace.recorder import Recorder
 from costtrace.settings import VARIABLES, Settings, otlp_traces_wanted
 from costtrace.times import from_micros
+from costtrace.tracing import Tracing
 
 if TYPE_CHECKING:
     from costtrace.aws.telemetry import Traces
@@ -98,6 +99,11 @@ class Runtime:
         """A recorder into that ledger, whose spans go where OpenTelemetry's variables say."""
         provider = None if self.traces is None else self.traces.provider
         return Recorder(self.ledger, catalog=self.settings.catalog(), clock=self.clock, tracer_provider=provider)
+
+    @cached_property
+    def tracing(self) -> Tracing:
+        """The spans of functions that record nothing through the recorder."""
+        return Tracing(None if self.traces is None else self.traces.provider)
 
     @cached_property
     def traces(self) -> Traces | None:

@@ -11,6 +11,7 @@ from costtrace.aws.failures import WorkFailed
 from costtrace.aws.invocation import Invocation
 from costtrace.jsontext import encode
 from costtrace.ledger import Ledger
+from costtrace.tracing import Tracing
 from costtrace.twilio.envelope import Hasher
 from costtrace.twilio.reconcile import Reconcile
 from costtrace.twilio.settlement import Settled, Settlement
@@ -25,11 +26,14 @@ _log: Final = logging.getLogger("costtrace")
 class SettlePrices:
     """Asks for due prices while the call has time. Whoever comes next finds in the ledger what is left to be asked.
 
-    `client` is the SDK's.
+    `client` is the SDK's. `tracing` shows each price as a span: the process's own unless given.
     """
 
-    def __init__(self, ledger: Ledger, client: Any, *, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, ledger: Ledger, client: Any, *, now: Callable[[], datetime], tracing: Tracing | None = None
+    ) -> None:
         self._ledger = ledger
+        self._tracing = tracing
         self._client = client
         self._now = now
 
@@ -37,7 +41,7 @@ class SettlePrices:
         """What was asked and learned, as JSON objects. Raises what `Settlement.run_once` raises."""
         # A new one for each call: this process may have slept for an hour while others wrote to the ledger, whose index
         # of what is new lags behind, and so what a settlement remembers of it would not be the whole.
-        settlement = Settlement(self._client, self._ledger, clock=self._now)
+        settlement = Settlement(self._client, self._ledger, clock=self._now, tracing=self._tracing)
         runs: list[Settled] = []
         while not runs or (_left(runs[-1]) and invocation.remaining_s() > _ROUNDS_S):
             runs.append(settlement.run_once(limit=_AT_A_TIME))
@@ -47,10 +51,21 @@ class SettlePrices:
 
 
 class ReconcileList:
-    """Compares the ledger with Twilio's list of the last days, seven unless the event says ``{"days": …}``."""
+    """Compares the ledger with Twilio's list of the last days, seven unless the event says ``{"days": …}``.
 
-    def __init__(self, ledger: Ledger, client: Any, *, hasher: Hasher | None, now: Callable[[], datetime]) -> None:
-        self._reconcile = Reconcile(client, ledger, clock=now, hasher=hasher)
+    `tracing` is as `SettlePrices` has it.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        client: Any,
+        *,
+        hasher: Hasher | None,
+        now: Callable[[], datetime],
+        tracing: Tracing | None = None,
+    ) -> None:
+        self._reconcile = Reconcile(client, ledger, clock=now, hasher=hasher, tracing=tracing)
 
     def __call__(self, event: Mapping[str, Any], _: Invocation) -> Mapping[str, Any]:
         """What was found, as JSON objects. Raises what `Reconcile.run` raises, and WorkFailed for a list cut short."""

@@ -16,7 +16,8 @@ from costtrace.errors import UnknownMessage
 from costtrace.ledger import Ledger
 from costtrace.twilio.client import fault_of
 from costtrace.twilio.legs import Leg, legs
-from costtrace.twilio.sender import AlreadySent, SendUnknown, SmsSender
+from costtrace.twilio.outcomes import AlreadySent, SendUnknown
+from costtrace.twilio.sender import SmsSender
 
 _BAD_REQUEST: Final = 400
 _log: Final = logging.getLogger("costtrace")

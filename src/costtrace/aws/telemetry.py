@@ -22,13 +22,19 @@ except ImportError:
         package="opentelemetry-exporter-otlp-proto-http", feature="sending traces", extra="otel"
     ) from None
 
+from costtrace.sampling import link_aware
+
 
 class Traces:
-    """A tracer provider that sends to the collector of the environment; `timeout_s` is for one attempt to send."""
+    """A tracer provider that sends to the collector of the environment; `timeout_s` is for one attempt to send.
+
+    Its sampler follows links: the callback of an SMS is kept when its sending was, in whichever function.
+    """
 
     def __init__(self, *, timeout_s: float) -> None:
         exporter = OTLPSpanExporter(timeout=timeout_s)
-        self.provider = TracerProvider()
+        self.provider = TracerProvider()  # which reads OTEL_TRACES_SAMPLER
+        self.provider.sampler = link_aware(self.provider.sampler)
         self.provider.add_span_processor(BatchSpanProcessor(exporter))
         self._tracer = self.provider.get_tracer("costtrace.aws")
         self._timeout_s = timeout_s

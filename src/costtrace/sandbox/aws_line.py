@@ -63,14 +63,22 @@ def _connected(  # noqa: PLR0917 - one of each
     hasher = NumberHasher(secrets.token_bytes(32))
     verifier = Verifier(tokens=twilio.auth_token, public_base=PUBLIC)
     sender = SmsSender(client, recorder, status_callback=f"{PUBLIC}/sms/callback", hasher=hasher)
+    tracing = recorder.tracing
     inbound = SmsInbound(
-        ledger, chat, verifier, replies=stack.queue("reply"), hasher=hasher, now=now, environment=_ENVIRONMENT
+        ledger,
+        chat,
+        verifier,
+        replies=stack.queue("reply"),
+        hasher=hasher,
+        now=now,
+        environment=_ENVIRONMENT,
+        tracing=tracing,
     )
-    callback = SmsCallback(ledger, verifier, parked=stack.queue("parked"), hasher=hasher, now=now)
+    callback = SmsCallback(ledger, verifier, parked=stack.queue("parked"), hasher=hasher, now=now, tracing=tracing)
     faults: list[Exception] = []
     assistant = Assistant(recorder, chat, partial(_watched, agent, faults), writes=lambda _: nullcontext())
     replies = stack.feed("reply", SmsReplies(ledger, assistant, sender, client), recorder)
-    parked = stack.feed("parked", ParkedStatuses(ledger, now=now))
+    parked = stack.feed("parked", ParkedStatuses(ledger, now=now, tracing=tracing))
     gateway.route("POST /sms/inbound", function(inbound))
     gateway.route("POST /sms/callback", function(callback))
 

@@ -30,7 +30,7 @@ from costtrace.ledger import Ledger
 from costtrace.sandbox.openai import OpenAIServer, Reply
 from costtrace.sandbox.sms_line import Sent, SmsLine, sms_line
 from costtrace.twilio.legs import leg_of
-from costtrace.twilio.sender import SentMessage
+from costtrace.twilio.outcomes import SentMessage
 from costtrace.twilio.webhooks import InboundMessage
 
 if TYPE_CHECKING:

@@ -30,8 +30,9 @@ from costtrace.sandbox.twilio import Fate, Inbound, Tariff, TwilioServer
 from costtrace.times import from_micros
 from costtrace.twilio.addresses import NumberHasher
 from costtrace.twilio.client import make_client
+from costtrace.twilio.outcomes import SentMessage
 from costtrace.twilio.price_plan import PricePlan
-from costtrace.twilio.sender import SentMessage, SmsSender
+from costtrace.twilio.sender import SmsSender
 from costtrace.twilio.settlement import Settled, Settlement
 from costtrace.twilio.signature import Verifier
 from costtrace.twilio.webhooks import InboundMessage
@@ -98,8 +99,18 @@ class SmsLine:
     ) -> None:
         self._recorder = recorder
         self._server = server
+        self.client = client
+        """The SDK's own client of the account."""
         ours: Any = _Since(recorder.ledger, self._now())
-        self._settlement = Settlement(client, ours, clock=self._now, plan=_AtOnce(), concurrency=1)
+        self._settlement = Settlement(
+            client,
+            ours,
+            clock=self._now,
+            plan=_AtOnce(),
+            concurrency=1,
+            tracing=recorder.tracing,
+            measures=recorder.metrics,
+        )
         self._sender = sender
         self._answered = answered
         self._reads = reads

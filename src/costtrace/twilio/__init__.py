@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from costtrace.twilio.delivery import Delivery, Report
     from costtrace.twilio.estimates import CarrierFee, Estimate, estimate
     from costtrace.twilio.legs import Leg
+    from costtrace.twilio.outcomes import AlreadySent, SendUnknown, SentMessage
     from costtrace.twilio.price_plan import PricePlan
-    from costtrace.twilio.reconcile import Reconcile, Reconciled
+    from costtrace.twilio.reconcile import Reconcile
+    from costtrace.twilio.reconciled import Reconciled
     from costtrace.twilio.segments import Encoding, Forcing, Segmentation, segment
-    from costtrace.twilio.sender import AlreadySent, SendUnknown, SentMessage, SmsSender
+    from costtrace.twilio.sender import SmsSender
     from costtrace.twilio.settlement import Settled, Settlement
     from costtrace.twilio.sms_rates import SmsRates
 
@@ -29,10 +31,12 @@ _HOMES = {
     "delivery": ("Delivery", "Report"),
     "estimates": ("CarrierFee", "Estimate", "estimate"),
     "legs": ("Leg",),
+    "outcomes": ("AlreadySent", "SendUnknown", "SentMessage"),
     "price_plan": ("PricePlan",),
-    "reconcile": ("Reconcile", "Reconciled"),
+    "reconcile": ("Reconcile",),
+    "reconciled": ("Reconciled",),
     "segments": ("Encoding", "Forcing", "Segmentation", "segment"),
-    "sender": ("AlreadySent", "SendUnknown", "SentMessage", "SmsSender"),
+    "sender": ("SmsSender",),
     "settlement": ("Settled", "Settlement"),
     "sms_rates": ("SmsRates",),
 }

@@ -163,6 +163,17 @@ def refused(error: BaseException) -> bool:
     )
 
 
+def address_of(client: Client) -> str:
+    """Where that client finds Twilio's API: with region and edge, where it has any."""
+    return str(client.get_hostname(client.api.base_url))
+
+
+def error_code(error: BaseException) -> str:
+    """Twilio's own code of an error, such as ``21610``; its class where it has none."""
+    code = getattr(error, "code", None)
+    return str(code) if isinstance(code, int) and code else type(error).__name__
+
+
 def fault_of(error: BaseException) -> str:
     """Class and code of an error; never its text, in which Twilio may quote a number."""
     code = getattr(error, "code", None) or getattr(error, "status", None)

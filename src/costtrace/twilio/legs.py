@@ -16,6 +16,7 @@ from costtrace.entry import Entry, Standing
 from costtrace.messages import Message
 from costtrace.money import Money
 from costtrace.quote import Quote, QuoteStatus
+from costtrace.times import parse_moment
 from costtrace.twilio import delivery
 from costtrace.twilio.cost_states import CostState, Event, cost_state
 from costtrace.twilio.delivery import Delivery, Report
@@ -83,6 +84,12 @@ class Leg:
     def revision(self) -> int:
         """The number of the last price entry; 0 where there is none."""
         return _revision(self.revisions[-1]) if self.revisions else 0
+
+    @property
+    def planned_for(self) -> datetime:
+        """When it was to go out: at once, unless it was scheduled."""
+        scheduled = self.details.get("scheduled_for")
+        return parse_moment(scheduled, "scheduled_for") if isinstance(scheduled, str) else self.started_at
 
     @property
     def needs_price(self) -> bool:

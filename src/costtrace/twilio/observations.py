@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 from costtrace.entry import Entry
@@ -38,16 +39,29 @@ _TRIES: Final = 5
 
 Money = Callable[[Leg], Sequence[Entry]]
 """What has to be appended so that the ledger believes of that leg what Twilio says; nothing where it does."""
+Tell = Callable[[Leg, Entry], None]
+"""Told of each revision that was new to the ledger, with the leg as it stood before."""
+
+
+def _nobody(_: Leg, __: Entry) -> None:
+    pass
 
 
 def observe(
-    ledger: Ledger, leg: Leg, message: TwilioMessage, *, source: str, now: datetime, give_up: bool = False
+    ledger: Ledger,
+    leg: Leg,
+    message: TwilioMessage,
+    *,
+    source: str,
+    now: datetime,
+    give_up: bool = False,
+    tell: Tell = _nobody,
 ) -> Leg:
     """Write down what Twilio said of that leg just now; the leg as it stands then.
 
     `source` is ``message_fetch`` for the answer to a question for the price, or ``reconcile`` for what a list showed.
     With `give_up` a price that is still not there is one that does not come; a scheduled message has time all the same.
-    Raises InvalidValue for a price that is none, and what the ledger raises.
+    `tell` hears of what was new. Raises InvalidValue for a price that is none, and what the ledger raises.
     """
     given_up = give_up and message.status != _SCHEDULED
     first = _status_news(leg, message, now)
@@ -69,19 +83,20 @@ def observe(
             return not_billable_entries(current, reason=_CANCELED, source=source, now=now)
         return unavailable_entries(current, reason=DEADLINE, now=now) if given_up and current.needs_price else ()
 
-    return _written(ledger, leg, first, money)
+    return _written(ledger, leg, first, money, tell)
 
 
-def observe_not_found(ledger: Ledger, leg: Leg, *, now: datetime) -> Leg:
+def observe_not_found(ledger: Ledger, leg: Leg, *, now: datetime, tell: Tell = _nobody) -> Leg:
     """Write down that Twilio does not know that leg; after the third time its price does not come."""
     misses = sum(check.status == NOT_FOUND for check in leg.checks) + 1
     check = check_entry(leg, outcome=NOT_FOUND, now=now)
-    return _written(ledger, leg, (check,), _given_up(NOT_FOUND, now) if misses >= _NOT_FOUND_AT_MOST else _nothing)
+    money = _given_up(NOT_FOUND, now) if misses >= _NOT_FOUND_AT_MOST else _nothing
+    return _written(ledger, leg, (check,), money, tell)
 
 
-def give_up(ledger: Ledger, leg: Leg, *, reason: str, now: datetime) -> Leg:
+def give_up(ledger: Ledger, leg: Leg, *, reason: str, now: datetime, tell: Tell = _nobody) -> Leg:
     """Write down that the price of that leg does not come; the leg as it stands then."""
-    return _written(ledger, leg, (), _given_up(reason, now))
+    return _written(ledger, leg, (), _given_up(reason, now), tell)
 
 
 def current(ledger: Ledger, leg: Leg) -> Leg:
@@ -118,21 +133,24 @@ def _status_news(leg: Leg, message: TwilioMessage, now: datetime) -> tuple[Entry
     return (entry,)
 
 
-def _written(ledger: Ledger, leg: Leg, first: Iterable[Entry], money: Money) -> Leg:
+def _written(ledger: Ledger, leg: Leg, first: Iterable[Entry], money: Money, tell: Tell) -> Leg:
     """Append what is known for sure together with the first revision, then the others one by one."""
     sure = tuple(first)
     for _ in range(_TRIES):
-        if _appended(ledger, sure, money(leg)):
+        if _appended(ledger, sure, money(leg), partial(tell, leg)):
             return current(ledger, leg)
         sure, leg = (), current(ledger, leg)
     _log.warning("costtrace: the price of %s is being changed by others; it is looked at again later", leg.name)
     return leg
 
 
-def _appended(ledger: Ledger, sure: Sequence[Entry], revisions: Sequence[Entry]) -> bool:
+def _appended(ledger: Ledger, sure: Sequence[Entry], revisions: Sequence[Entry], tell: Callable[[Entry], None]) -> bool:
     """Whether every revision was new."""
-    if not revisions:
+    for revision in revisions:
+        if revision.entry_id not in ledger.append([*sure, revision]):
+            return False
+        sure = ()
+        tell(revision)
+    if sure:
         ledger.append(sure)
-        return True
-    first, *others = revisions
-    return first.entry_id in ledger.append([*sure, first]) and all(ledger.append([entry]) for entry in others)
+    return True

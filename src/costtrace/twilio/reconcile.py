@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final
 
 from costtrace.errors import InvalidValue
 from costtrace.ledger import Ledger
-from costtrace.times import moment_text
+from costtrace.measures import Measures
+from costtrace.tracing import Tracing
 from costtrace.twilio.agenda import unidentified
-from costtrace.twilio.bill import Bill, BillLine, FeesIncluded
+from costtrace.twilio.bill import Bill, FeesIncluded
 from costtrace.twilio.delivery import FETCH
 from costtrace.twilio.entries import bound_entry, found_entry
 from costtrace.twilio.envelope import INBOUND, OUTBOUND, Estimator, Hasher, envelope
@@ -25,9 +25,10 @@ from costtrace.twilio.estimates import estimate
 from costtrace.twilio.legs import SMS, Leg, leg_of
 from costtrace.twilio.matching import could_be, matched
 from costtrace.twilio.observations import current, give_up, observe
+from costtrace.twilio.price_spans import PriceSpans
 from costtrace.twilio.reading import RequestRefused, TwilioMessage, TwilioReader
+from costtrace.twilio.reconciled import COUNTS, Reconciled
 from costtrace.twilio.revisions import NOT_FOUND, RECONCILE
-from costtrace.twilio.settlement import planned_for
 
 _log: Final = logging.getLogger("costtrace")
 LIMIT: Final = 1_000_000
@@ -40,74 +41,12 @@ _OFTEN: Final = 500
 _NEVER_SENT: Final = frozenset({"failed", "canceled"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reconciled:
-    """What one reconciliation found."""
-
-    since: datetime
-    until: datetime
-    listed: int = 0
-    """Messages in Twilio's list."""
-    found_inbound: int = 0
-    """Came in, and no webhook of them had been stored."""
-    found_outbound: int = 0
-    """Went out past our sender: replies in TwiML, other programs."""
-    identified: int = 0
-    """Sent by us with unknown outcome, and now known by their SID."""
-    statuses: int = 0
-    """Deliveries that the list knew more of."""
-    priced: int = 0
-    """Messages that have their first price from here."""
-    revised: int = 0
-    """Messages whose price had changed."""
-    given_up: int = 0
-    """Sent with unknown outcome, and in no list since: never sent, as it seems, but nobody said so."""
-    recent: int = 0
-    """Unknown but so young that their callback may be on its way: left for the next time."""
-    unreadable: int = 0
-    """Messages whose price is none that could be stored."""
-    uncompared: int = 0
-    """Messages of a kind for which the bill has no category that is known here."""
-    truncated: bool = False
-    """The list was longer than the limit; then the bill is not compared."""
-    lines: tuple[BillLine, ...] = ()
-    """Our sums beside the bill, by day and category."""
-    fees_included: FeesIncluded = FeesIncluded.UNKNOWN
-    """Whether the prices of messages hold the carriers' fees."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """The result as JSON objects; money as text."""
-        return {
-            "since": moment_text(self.since),
-            "until": moment_text(self.until),
-            **{name: getattr(self, name) for name in _COUNTS},
-            "truncated": self.truncated,
-            "bill": [line.to_dict() for line in self.lines],
-            "fees_included": self.fees_included.value,
-        }
-
-
-_COUNTS: Final = (
-    "listed",
-    "found_inbound",
-    "found_outbound",
-    "identified",
-    "statuses",
-    "priced",
-    "revised",
-    "given_up",
-    "recent",
-    "unreadable",
-    "uncompared",
-)
-
-
 class Reconcile:
     """Reconciles one Twilio account with one ledger. Any number may run at once, and beside settlements.
 
     `client` is a `twilio.rest.Client`; `hasher` is the one the sender uses, without which a send of unknown outcome is
     recognised only where nothing else fits; `estimator` is for messages that were found; what is younger than `grace`
-    is not taken for lost.
+    is not taken for lost. `tracing` and `measures` are a recorder's, or else go to the process's own providers.
     """
 
     def __init__(
@@ -120,8 +59,11 @@ class Reconcile:
         estimator: Estimator = estimate,
         grace: timedelta = _GRACE,
         reader: TwilioReader | None = None,
+        tracing: Tracing | None = None,
+        measures: Measures | None = None,
     ) -> None:
         self._reader = reader or TwilioReader(client)
+        self._spans = PriceSpans(tracing, measures)
         self._ledger = ledger
         self._clock = clock
         self._hasher = hasher
@@ -140,7 +82,15 @@ class Reconcile:
         now = self._clock()
         since = datetime.combine(now.date() - timedelta(days=days), time(), tzinfo=UTC)
         unknown = [leg for leg in unidentified(self._ledger) if self._is_ours(leg)]
-        walk = _Walk(self._ledger, unknown, now=now, grace=self._grace, hasher=self._hasher, estimator=self._estimator)
+        walk = _Walk(
+            self._ledger,
+            unknown,
+            now=now,
+            grace=self._grace,
+            hasher=self._hasher,
+            estimator=self._estimator,
+            spans=self._spans,
+        )
         listed: set[str] = set()
         for message in self._reader.messages(sent_since=since, limit=limit + 1):
             if len(listed) == limit:
@@ -182,6 +132,7 @@ class _Walk:
         grace: timedelta,
         hasher: Hasher | None,
         estimator: Estimator,
+        spans: PriceSpans,
     ) -> None:
         self.bill = Bill()
         self._ledger = ledger
@@ -189,7 +140,8 @@ class _Walk:
         self._grace = grace
         self._hasher = hasher
         self._estimator = estimator
-        self._counts = dict.fromkeys(_COUNTS, 0)
+        self._spans = spans
+        self._counts = dict.fromkeys(COUNTS, 0)
         self._unidentified = unknown
         self._perhaps_ours: list[TwilioMessage] = []
 
@@ -214,8 +166,8 @@ class _Walk:
             else:
                 self._identify(send, message)
         for leg in self._unidentified:
-            if planned_for(leg) < since and current(self._ledger, leg).sid is None:
-                give_up(self._ledger, leg, reason=NOT_FOUND, now=self._now)
+            if leg.planned_for < since and current(self._ledger, leg).sid is None:
+                give_up(self._ledger, leg, reason=NOT_FOUND, now=self._now, tell=self._spans.revised)
                 self._counts["given_up"] += 1
 
     def result(self, since: datetime, *, listed: int, truncated: bool) -> Reconciled:
@@ -269,7 +221,9 @@ class _Walk:
                 "num_segments": message.num_segments,
             },
         )
-        self._counts[f"found_{direction}"] += len(self._ledger.append([found]))
+        if self._ledger.append([found]):
+            self._counts[f"found_{direction}"] += 1
+            self._spans.found(found)
         self._compared(message)
 
     def _compared(self, message: TwilioMessage) -> bool:
@@ -279,7 +233,7 @@ class _Walk:
         if before is None:
             return False
         try:
-            after = observe(self._ledger, before, message, source=RECONCILE, now=self._now)
+            after = observe(self._ledger, before, message, source=RECONCILE, now=self._now, tell=self._spans.revised)
         except InvalidValue as error:
             _log.warning("costtrace: the price of %s cannot be read: %s", message.sid, error)
             self._counts["unreadable"] += 1

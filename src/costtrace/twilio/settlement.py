@@ -18,14 +18,17 @@ from typing import Any, Final
 
 from costtrace.errors import InvalidValue, LedgerUnavailable
 from costtrace.ledger import Ledger
+from costtrace.measures import Measures
 from costtrace.messages import Amounts
-from costtrace.times import moment_text, parse_moment
+from costtrace.times import moment_text
+from costtrace.tracing import Tracing
 from costtrace.twilio.agenda import Agenda, Place
 from costtrace.twilio.cost_states import CostState
 from costtrace.twilio.delivery import rank
 from costtrace.twilio.legs import Leg
 from costtrace.twilio.observations import observe, observe_not_found
 from costtrace.twilio.price_plan import PricePlan
+from costtrace.twilio.price_spans import PriceSpans
 from costtrace.twilio.reading import (
     MessageNotFound,
     RateLimited,
@@ -112,7 +115,8 @@ class Settlement:
     """Settles the SMS of one Twilio account and its sub-accounts in one ledger. Any number of them may run at once.
 
     `client` is a `twilio.rest.Client`, `clock` tells the time in UTC, `plan` when prices are asked for, `concurrency`
-    how many questions are open at a time.
+    how many questions are open at a time. `tracing` and `measures` are a recorder's, or else go
+    to the process's own providers.
     """
 
     def __init__(
@@ -124,6 +128,8 @@ class Settlement:
         plan: PricePlan = _PLAN,
         concurrency: int = 8,
         reader: TwilioReader | None = None,
+        tracing: Tracing | None = None,
+        measures: Measures | None = None,
     ) -> None:
         if type(concurrency) is not int or concurrency < 1:
             raise InvalidValue("concurrency", concurrency, "how many questions may be open at a time, 1 or more")
@@ -132,6 +138,7 @@ class Settlement:
         self._clock = clock
         self._plan = plan
         self._concurrency = concurrency
+        self._tell = PriceSpans(tracing, measures).revised
         self._held: dict[str, datetime] = {}
         self._agenda = Agenda(ledger, self.due)
 
@@ -190,7 +197,7 @@ class Settlement:
         moved = [report.reported_at for report in reports if (rank(report.status) or 0) >= _SENT]
         if moved:
             return min(moved)
-        return planned_for(leg) + self._plan.unreported
+        return leg.planned_for + self._plan.unreported
 
     def _ask(self, leg: Leg) -> _Answer:
         """Ask for one price and write down the answer. Raises CredentialsRefused, and what the ledger raises."""
@@ -212,10 +219,10 @@ class Settlement:
         try:
             message = self._reader.message(leg.name, account_sid=leg.details.get("account_sid"))
         except MessageNotFound:
-            return observe_not_found(self._ledger, leg, now=self._clock())
+            return observe_not_found(self._ledger, leg, now=self._clock(), tell=self._tell)
         now = self._clock()
         over = now >= self._plan.deadline(self._trigger(leg))
-        return observe(self._ledger, leg, message, source=MESSAGE_FETCH, now=now, give_up=over)
+        return observe(self._ledger, leg, message, source=MESSAGE_FETCH, now=now, give_up=over, tell=self._tell)
 
     def _hold(self, answer: _Answer) -> None:
         """Leave alone for a while what failed; the plan itself does not move."""
@@ -223,12 +230,6 @@ class Settlement:
             self._held[answer.leg.name] = answer.next_due
         else:
             self._held.pop(answer.leg.name, None)
-
-
-def planned_for(leg: Leg) -> datetime:
-    """When it was to go out: at once, unless it was scheduled."""
-    scheduled = leg.details.get("scheduled_for")
-    return parse_moment(scheduled, "scheduled_for") if isinstance(scheduled, str) else leg.started_at
 
 
 class _Tally:

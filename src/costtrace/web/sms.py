@@ -35,7 +35,9 @@ from costtrace.twilio.estimates import estimate
 from costtrace.twilio.legs import SMS, STATUS
 from costtrace.twilio.requests import Fault, Refused, WebhookRequest, asgi_body, from_asgi
 from costtrace.twilio.signature import Verifier
+from costtrace.twilio.webhook_spans import WebhookSpans
 from costtrace.twilio.webhooks import EMPTY_TWIML, InboundMessage, StatusCallback
+from costtrace.web.background import Background
 from costtrace.web.commits import GroupCommit
 from costtrace.web.replies import OnInbound, Replies, called, failure
 
@@ -50,6 +52,7 @@ _IDENTIFY_S: Final = 4.0
 _LOOKUP_S: Final = 4.0
 """How long the ledger may take to say which message a SID belongs to."""
 _DRAIN_S: Final = 20.0
+_SPANS_S: Final = 2.0
 
 _STORED: Final = Response(status_code=204)
 _NO_REPLY: Final = Response(EMPTY_TWIML, media_type="text/xml")
@@ -97,6 +100,14 @@ class SmsWebhooks:
         self._estimator = estimator
         self._replies = None if on_inbound is None else Replies(on_inbound)
         self._commits = GroupCommit(recorder.ledger)
+        self._background = Background()
+        self._spans = WebhookSpans(
+            recorder.ledger,
+            recorder.tracing,
+            recorder.metrics,
+            fault=recorder.fault,
+            later=self._background,
+        )
         self._refused: Counter[str] = Counter()
         self._problem: str | None = None
 
@@ -114,23 +125,27 @@ class SmsWebhooks:
 
     @asynccontextmanager
     async def lifespan(self, _: object) -> AsyncIterator[None]:
-        """For the application's own lifespan: waits at its end for the replies under way."""
+        """For the application's own lifespan: waits at its end for the replies under way, and then for the spans."""
         yield
         left = 0 if self._replies is None else await self._replies.drain(_DRAIN_S)
         if left:
             _log.warning("%d replies were given up: they were not done %g s after the end began", left, _DRAIN_S)
+        await run_in_threadpool(self._background.drain, _SPANS_S)
 
     async def _callback(self, request: WebhookRequest) -> Response:
         callback = StatusCallback.of(self._verifier.verify(request))
-        sid = callback.message_sid
+        arrival, sid = self._spans.arrived(), callback.message_sid
+        name = f"{STATUS}/{sid}/{callback.status}"
         identified = self._commits.holds(f"{SMS}/{sid}")
-        if identified and self._commits.holds(f"{STATUS}/{sid}/{callback.status}"):
+        if identified and self._commits.holds(name):
+            self._spans.told(arrival, callback, is_new=False)
             return _STORED  # a repetition: its entries would be these
         if callback.message_uuid is None or callback.send_id is None:
             entries = await self._looked_up(callback)
         else:
             entries = callback_entries(callback, now=self._now(), identified=identified)
-        await self._commits.append(entries)
+        new = await self._commits.append(entries)
+        self._spans.told(arrival, callback, is_new=name in new)
         return _STORED
 
     async def _looked_up(self, callback: StatusCallback) -> Sequence[Entry]:
@@ -150,6 +165,7 @@ class SmsWebhooks:
 
     async def _inbound(self, request: WebhookRequest) -> Response:
         inbound = InboundMessage.of(self._verifier.verify(request))
+        arrival = self._spans.arrived()
         entry = await run_in_threadpool(  # the first one loads the plan of the world's numbers
             inbound_entry,
             inbound,
@@ -161,7 +177,8 @@ class SmsWebhooks:
         reply = None
         if self._replies is not None:
             reply = partial(self._replies.start, inbound, entry.message_uuid, entry.context)
-        await self._commits.append([entry], then=reply)
+        new = await self._commits.append([entry], then=reply)
+        self._spans.came_in(arrival, entry, is_new=bool(new))
         return _NO_REPLY
 
     async def _context(self, inbound: InboundMessage) -> Context:
