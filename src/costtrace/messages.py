@@ -187,6 +187,12 @@ class Message:
         """When its first entry began."""
         return self.entries[0].occurred_at
 
+    def _repr_html_(self) -> str | None:
+        """What a notebook shows; None without jinja2, whereupon it shows text."""
+        from costtrace.view.notebook import message_html  # noqa: PLC0415 - from above, and only a notebook asks
+
+        return message_html(self)
+
 
 def fold(entries: Iterable[Entry]) -> Message:
     """The message that these entries are; any order and any repetition of them gives the same one.

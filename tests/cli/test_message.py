@@ -197,3 +197,14 @@ def test_html_and_json_can_be_had_together(run: Run, ledger_url: str, tmp_path: 
 
     assert json.loads(done.stdout)["message_uuid"] == MESSAGE
     assert (tmp_path / "page.html").exists()
+
+
+def test_a_tool_run_is_in_the_timeline_and_has_nothing_to_work_out(run: Run, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/tools.db"
+    tool = make_costs(number=2, kind="tool-run", provider=None, model=None, details={"tool": "parcel_status"})
+    open_ledger(url).append([make_entry(1), tool])
+
+    text = run("message", MESSAGE, "--ledger", url).stdout
+
+    assert "  2  09:30:02  tool-run parcel_status  completed    -    -  5 ms         -\n" in text
+    assert "\n2  " not in text

@@ -29,6 +29,7 @@ from costtrace.cli.reprice import reprice
 from costtrace.cli.serve import serve
 from costtrace.cli.sms import sms_app
 from costtrace.cli.tail import tail
+from costtrace.cli.view import view
 from costtrace.errors import ConfigurationError, CostTraceError
 
 _REFUSED: Final = 2
@@ -94,7 +95,7 @@ def _costtrace(
         typer.echo(ctx.get_help())
 
 
-for _command in (demo, message, report, tail, price, reprice, serve, doctor):
+for _command in (demo, message, view, report, tail, price, reprice, serve, doctor):
     app.command(epilog=EXIT_CODES)(_command)
 app.command(epilog=DELIVER_EXIT_CODES)(deliver)
 app.add_typer(prices_app)

@@ -24,7 +24,7 @@ from costtrace.cli.output import progress, show, show_json
 from costtrace.cli.page import Block, Facts, Note, Section, Verbatim
 from costtrace.cli.pages.aws import dynamodb_blocks, dynamodb_record
 from costtrace.cli.pages.demo import posthog_blocks, told
-from costtrace.cli.pages.messages import message_page, message_record, total_facts, turn_record
+from costtrace.cli.pages.messages import message_page, message_record, turn_record
 from costtrace.cli.pages.reports import report_page
 from costtrace.entry import Entry, Kind
 from costtrace.errors import ConfigurationError, MissingExtra
@@ -35,6 +35,7 @@ from costtrace.recorder import Recorder
 from costtrace.reports import report, turn
 from costtrace.settings import Settings, has_openai_key
 from costtrace.twilio.legs import IDENTIFIED, SEND, SMS, WAITING_KINDS
+from costtrace.view.totals import total_facts
 
 if TYPE_CHECKING:
     from costtrace.sandbox.aws_demo import Standing

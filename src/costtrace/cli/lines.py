@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 
 from costtrace.cli.page import shown
-from costtrace.cli.pages.messages import cost_cell, moment_of, outcome, what
 from costtrace.entry import Entry
+from costtrace.view.entries import cost_cell, moment_of, outcome, what
 
 GAP = "  "
 

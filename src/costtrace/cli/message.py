@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from costtrace.cli.options import AsJson, LedgerUrl, existing_ledger, moment
+from costtrace.cli.options import AsJson, KnownAt, LedgerUrl, existing_ledger, last_moment
 from costtrace.cli.output import show, show_json
 from costtrace.cli.page import Note
 from costtrace.cli.pages.messages import message_page, message_record, turn_page, turn_record
@@ -27,19 +26,11 @@ def message(
     with_turn: Annotated[bool, typer.Option("--turn", help="Add the message it replies to, and the total.")] = False,
     as_json: AsJson = False,
     html: Html = None,
-    known_at: Annotated[
-        str | None,
-        typer.Option(
-            "--as-of",
-            metavar="DATE",
-            help="What was known at the end of that day, or at that moment, UTC.",
-            show_default=False,
-        ),
-    ] = None,
+    known_at: KnownAt = None,
     ledger: LedgerUrl = None,
 ) -> None:
     """Show the timeline of one message, what each step cost and how that was worked out, and the total."""
-    at = None if known_at is None else _last_moment(known_at)
+    at = None if known_at is None else last_moment(known_at)
     found = turn(existing_ledger(ledger), message_uuid, at=at)
     page = turn_page(found, at=at) if with_turn else message_page(found.message, at=at)
     if html is not None:
@@ -53,13 +44,3 @@ def message(
         show_json({**record, "turn": turn_record(found)} if with_turn else record)
     else:
         show(page if html is None else [Note(f"wrote {html}")])
-
-
-def _last_moment(text: str) -> datetime:
-    """The moment a text names; a date counts whole."""
-    named = moment(text, "--as-of")
-    try:
-        date.fromisoformat(text)
-    except ValueError:
-        return named
-    return named + timedelta(days=1, microseconds=-1)

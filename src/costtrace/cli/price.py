@@ -11,7 +11,6 @@ import typer
 from costtrace.cli.options import AsJson, RatesFile, moment
 from costtrace.cli.output import show, show_json
 from costtrace.cli.page import Block, Title
-from costtrace.cli.pages.quotes import verdict, working
 from costtrace.cli.price_lines import parse_json, price_lines, quote_record
 from costtrace.errors import ConfigurationError, InvalidValue
 from costtrace.pricing import Catalog
@@ -21,6 +20,7 @@ from costtrace.responses import read_response
 from costtrace.settings import Settings
 from costtrace.usage import Usage
 from costtrace.usage_metadata import usage_from_metadata
+from costtrace.view.quotes import verdict, working
 
 _EXAMPLE: Final = """'{"input_tokens": 450, "output_tokens": 200}'"""
 _OBJECTS: Final = ("usage", "response_metadata", "context")

@@ -7,9 +7,9 @@ from rich.text import Text
 
 from costtrace.cli.lines import GAP, tokens
 from costtrace.cli.page import Cell, shown
-from costtrace.cli.pages.messages import briefly, cost_cell, moment_of, outcome
 from costtrace.cli.styled import styled, terminal
 from costtrace.entry import Entry, Status
+from costtrace.view.entries import briefly, cost_cell, moment_of, outcome
 
 _COST_WIDTH = 15
 

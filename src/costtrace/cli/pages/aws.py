@@ -7,8 +7,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from costtrace.cli.page import NOTHING, Block, Cell, Column, Facts, Grid, Note, Section
-from costtrace.cli.pages.amounts import lined_up
 from costtrace.money import EXACT, ZERO, amount_text
+from costtrace.view.amounts import lined_up
 
 if TYPE_CHECKING:
     from costtrace.sandbox.aws_demo import Row, Standing

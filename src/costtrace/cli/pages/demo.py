@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from costtrace.cli.page import NOTHING, Block, Cell, Column, Grid, Note, Section
-from costtrace.cli.pages.amounts import lined_up
 from costtrace.money import amount_text
+from costtrace.view.amounts import lined_up
 
 if TYPE_CHECKING:
     from decimal import Decimal

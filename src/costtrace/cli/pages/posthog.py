@@ -7,12 +7,12 @@ from decimal import Decimal
 from typing import Final
 
 from costtrace.cli.page import NOTHING, Block, Cell, Column, Grid, Note, Title, Tone
-from costtrace.cli.pages.amounts import lined_up
 from costtrace.money import amount_text
 from costtrace.posthog_reports.answers import Answer, Value
 from costtrace.posthog_reports.apply import Applied, Outcome
 from costtrace.posthog_reports.definitions import MAX_ROWS, STILL_OPEN, Kind
 from costtrace.posthog_reports.verify import Verified
+from costtrace.view.amounts import lined_up
 
 _HEADS: Final = {
     "cost_native": "cost",

@@ -10,7 +10,7 @@ from costtrace.cli.pages.repricing import signed
 
 if TYPE_CHECKING:
     from costtrace.twilio.bill import BillLine
-    from costtrace.twilio.reconcile import Reconciled
+    from costtrace.twilio.reconciled import Reconciled
     from costtrace.twilio.settlement import Settled
 
 _BILL: Final = (

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from costtrace.cli.page import Block, Cell, Column, Facts, Grid
-from costtrace.cli.pages.amounts import lined_up
 from costtrace.money import amount_text
 from costtrace.quote import PriceBasis, Quote
 from costtrace.usage import Usage
+from costtrace.view.amounts import lined_up
+from costtrace.view.blocks import Block, Cell, Column, Facts, Grid
 
 _COLUMNS = (
     Column(right=True),

@@ -7,9 +7,6 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
-from costtrace.cli.page import NOTHING, Block, Cell, Column, Facts, Grid, Tone
-from costtrace.cli.pages.amounts import signed
-from costtrace.cli.pages.quotes import verdict, working
 from costtrace.entry import Entry
 from costtrace.messages import Message
 from costtrace.money import Money, amount_text
@@ -17,11 +14,14 @@ from costtrace.times import moment_text
 from costtrace.twilio.cost_states import CostState
 from costtrace.twilio.delivery import Report, is_final
 from costtrace.twilio.legs import END, KINDS, PRICE, Leg, legs
+from costtrace.view.amounts import signed
+from costtrace.view.blocks import NOTHING, Block, Cell, Column, Facts, Grid, Tone
+from costtrace.view.quotes import verdict, working
 
 Clock = Callable[[datetime], str]
 """How the page writes a moment."""
 
-_TWILIO: Final = "twilio"
+TWILIO: Final = "twilio"
 """The provider of what costtrace.twilio records; others have SMS as well."""
 _BAD: Final = frozenset({"failed", "rejected", "undelivered"})
 _FINE: Final = frozenset({"delivered", "read", "received"})
@@ -38,7 +38,7 @@ _REVISIONS: Final = (
 
 def is_sms(entry: Entry) -> bool:
     """Whether the entry tells of an SMS at Twilio."""
-    return entry.kind in KINDS and entry.provider == _TWILIO
+    return entry.kind in KINDS and entry.provider == TWILIO
 
 
 def legs_of(message: Message) -> tuple[Leg, ...]:
@@ -60,7 +60,7 @@ def leg_outcome(leg: Leg) -> Cell:
     text = found.status.replace("_", " ") + (f": {failed}" if failed is not None and found.status in _BAD else "")
     if found.conflict:
         return Cell(f"{text}, contradicted", "warn")
-    return Cell(text, _tone(found.status))
+    return Cell(text, status_tone(found.status))
 
 
 def leg_cost(leg: Leg) -> Cell:
@@ -96,7 +96,7 @@ def leg_blocks(leg: Leg, clock: Clock, *, made_by: Sequence[int] = ()) -> list[B
         blocks += working(quote, None)
     if price := list(_price(leg, clock)):
         blocks.append(Facts(price))
-    if revisions := _revisions(leg):
+    if revisions := revisions_of(leg):
         blocks.append(Grid(_REVISIONS, [_revision(leg, entry, clock) for entry in revisions]))
     return blocks
 
@@ -120,7 +120,7 @@ def leg_record(leg: Leg) -> dict[str, Any]:
         "estimate": _amount(leg.estimate),
         "estimate_currency": leg.estimate and leg.estimate.currency,
         "asked_in_vain": len(leg.checks),
-        "revisions": [_revision_record(entry) for entry in _revisions(leg)],
+        "revisions": [_revision_record(entry) for entry in revisions_of(leg)],
         "details": dict(leg.details),
     }
 
@@ -129,7 +129,7 @@ def entry_outcome(entry: Entry) -> Cell:
     """How one entry of an SMS ended, as `leg_outcome` says it of the whole."""
     status = entry.status.replace("_", " ")
     failed = entry.error or entry.details.get("error_code")
-    return Cell(f"{status}: {failed}" if failed is not None else status, _tone(entry.status))
+    return Cell(f"{status}: {failed}" if failed is not None else status, status_tone(entry.status))
 
 
 def entry_cost(entry: Entry) -> Cell:
@@ -148,7 +148,8 @@ def _goes_on(entry: Entry) -> bool:
     return bool(entry.details.get("revision", 1) > 1)
 
 
-def _tone(status: str) -> Tone:
+def status_tone(status: str) -> Tone:
+    """What a delivery status is for the reader."""
     if status in _BAD:
         return "bad"
     return "" if status in _FINE or not is_final(status) else "warn"
@@ -192,7 +193,7 @@ def _report(report: Report, clock: Clock) -> list[Cell]:
     said = [f"error {report.error_code}"] if report.error_code is not None else []
     if report.raw_dlr_done_date is not None:
         said.append(f"done {report.raw_dlr_done_date} by the carrier's clock")
-    status = Cell(report.status.replace("_", " "), _tone(report.status))
+    status = Cell(report.status.replace("_", " "), status_tone(report.status))
     return [status, Cell(clock(report.reported_at)), Cell(report.source), Cell(", ".join(said), "dim")]
 
 
@@ -215,36 +216,42 @@ def _missed_by(leg: Leg) -> str:
     return f"; it cost {amount_text(abs(difference))} {leg.price.currency} {'more' if difference > 0 else 'less'}"
 
 
-def _revisions(leg: Leg) -> Sequence[Entry]:
+def revisions_of(leg: Leg) -> Sequence[Entry]:
+    """All that was believed of the price, the refusal to send it included."""
     return leg.revisions if leg.refusal is None else (leg.refusal, *leg.revisions)
 
 
 def _revision(leg: Leg, entry: Entry, clock: Clock) -> list[Cell]:
     number = "-" if entry.kind == END else str(entry.details.get("revision", ""))
     difference = NOTHING if entry.cost is None else Cell(signed(entry.cost), "strong")
-    source = str(entry.details.get("source", "here")).removeprefix("message_")
     return [
         Cell(number, "dim"),
         Cell(clock(entry.recorded_at)),
-        Cell(source),
-        Cell(_said(entry)),
+        Cell(source_of(entry)),
+        Cell(said_of_price(entry)),
         difference,
-        Cell(_replaced(leg, entry), "dim"),
+        Cell(replaced_by(leg, entry), "dim"),
     ]
 
 
-def _said(entry: Entry) -> str:
+def source_of(entry: Entry) -> str:
+    """Where a revision comes from: ``fetch``, ``reconcile``, or ``here`` for what we ourselves know."""
+    return str(entry.details.get("source", "here")).removeprefix("message_")
+
+
+def said_of_price(entry: Entry) -> str:
+    """What Twilio said, in its own words where it named a price."""
     raw = entry.details.get("price_raw")
     if raw is not None:
         return f"{raw} {entry.details.get('price_unit', '')}".rstrip()
     return entry.reason or entry.status.replace("_", " ")
 
 
-def _replaced(leg: Leg, entry: Entry) -> str:
-    """What stood there before: the money that was expected, or the last word."""
+def replaced_by(leg: Leg, entry: Entry) -> str:
+    """What stood there before that revision: the money that was expected, or the last word."""
     if entry.estimate is not None:
         return f"pending {-entry.estimate}"
-    before = next((other for other in _revisions(leg) if other.entry_id == entry.details.get("corrects")), None)
+    before = next((other for other in revisions_of(leg) if other.entry_id == entry.details.get("corrects")), None)
     if before is None or before.quote is None:
         return str(entry.replaces or "")
     return verdict(before.quote).text if before.quote.amount is None else str(before.quote.money)

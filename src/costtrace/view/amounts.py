@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Final
 
-from costtrace.cli.page import NOTHING, Cell
 from costtrace.messages import Totals
 from costtrace.money import Money, amount_text
+from costtrace.view.blocks import NOTHING, Cell
 
 NOTHING_BOUGHT: Final = Cell("nothing bought", "dim")
 """Stands where no entry could cost anything, as when the provider refused the call."""
