@@ -123,6 +123,8 @@ def test_the_json_of_a_report_carries_money_as_text(ledger: Ledger) -> None:
         "by": ["user", "channel"],
         "since": "2026-01-20T09:30:00+00:00",
         "until": None,
+        "where": {},
+        "zone": "UTC",
         "groups": [
             {
                 "group": {"user": "u1", "channel": "web"},

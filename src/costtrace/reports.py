@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
+from decimal import Decimal
 from itertools import zip_longest
 from typing import Any, Final
 
-from costtrace.entry import Entry
+from costtrace.entry import Entry, Kind
 from costtrace.errors import InvalidValue, UnknownMessage
 from costtrace.ledger.protocol import EVERYTHING, Ledger, Selection
-from costtrace.messages import Message, Totals, as_of, encode_message
+from costtrace.messages import Amounts, Message, Totals, as_of, encode_message
+from costtrace.money import EXACT, ZERO
 from costtrace.quote import QuoteStatus
 from costtrace.replaced import set_off
 
@@ -20,6 +22,7 @@ _ONE_MESSAGE: Final = ("message", "provider")
 """Within these, an entry and the one that takes its place are found."""
 _SMS: Final = "sms"
 _NOTHING: Final = Totals()
+_NUMBERS: Final = ("settled", "calculated", "estimated", "unpriced", "input_tokens", "output_tokens")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +43,8 @@ class Report:
     selection: Selection
     rows: tuple[ReportRow, ...]
     total: Totals
+    zone: tzinfo = UTC
+    """Whose days and hours these are."""
 
     def to_dict(self) -> dict[str, Any]:
         """The report as JSON objects: money as text, moments as ISO 8601."""
@@ -48,36 +53,36 @@ class Report:
             "by": list(self.by),
             "since": since and since.isoformat(),
             "until": until and until.isoformat(),
+            "where": dict(self.selection.where),
+            "zone": str(self.zone),
             "groups": [{"group": dict(zip(self.by, row.key, strict=True)), **row.total.to_dict()} for row in self.rows],
             "total": self.total.to_dict(),
         }
 
 
-def report(ledger: Ledger, by: Sequence[str] = (), selection: Selection = EVERYTHING) -> Report:
+def report(ledger: Ledger, by: Sequence[str] = (), selection: Selection = EVERYTHING, zone: tzinfo = UTC) -> Report:
     """The costs of the selected entries by the words of `by`; a word said twice counts once.
 
     Sorted by what each group actually costs in US dollars, then by its name: other currencies are never converted.
     What an entry took the place of counts no more, in whichever group it stands. All that was recorded of an SMS is of
     the kind ``sms``. A group that names nobody and nothing that costs, as status callbacks make one, is left out.
-    Raises InvalidValue for a word that is not one of `costtrace.ledger.GROUPS`.
+    Days and hours are those of the zone. Raises InvalidValue for a word that is neither one of
+    `costtrace.ledger.GROUPS` nor ``tag:NAME``, and for what is no time zone.
     """
     words = tuple(dict.fromkeys(by))
-    totals = {
-        key: total for key, total in _groups(ledger, words, selection).items() if None not in key or total != _NOTHING
-    }
+    groups = _groups(ledger, words, selection, zone)
+    totals = {key: total for key, total in groups.items() if None not in key or total != _NOTHING}
     rows = tuple(ReportRow(key=key, total=total) for key, total in sorted(totals.items(), key=_dearest_first))
-    everything = Totals()
-    for row in rows:
-        everything = everything.plus(row.total)
-    return Report(by=words, selection=selection, rows=rows, total=everything)
+    total = _sum([row.total for row in rows])
+    return Report(by=words, selection=selection, rows=rows, total=total, zone=zone)
 
 
-def _groups(ledger: Ledger, words: tuple[str, ...], selection: Selection) -> dict[_Key, Totals]:
+def _groups(ledger: Ledger, words: tuple[str, ...], selection: Selection, zone: tzinfo) -> dict[_Key, Totals]:
     """The totals by those words; where one would be below zero, what was replaced is looked for message by message."""
-    totals = _merged(words, ledger.totals(words, selection))
-    if not any(count < 0 for total in totals.values() for count in total.coverage.values()):
+    totals = _merged(words, ledger.totals(words, selection, zone))
+    if not any(min(total.settled, total.calculated, total.estimated, total.unpriced) < 0 for total in totals.values()):
         return totals
-    finer = _merged(words, ledger.totals((*words, *_ONE_MESSAGE), selection))
+    finer = _merged(words, ledger.totals((*words, *_ONE_MESSAGE), selection, zone))
     messages: dict[_Key, dict[_Key, Totals]] = {}
     for key, total in finer.items():
         messages.setdefault(key[len(words) :], {})[key[: len(words)]] = total
@@ -89,16 +94,38 @@ def _groups(ledger: Ledger, words: tuple[str, ...], selection: Selection) -> dic
     return totals
 
 
-def _merged(words: Sequence[str], totals: Mapping[_Key, Totals]) -> dict[_Key, Totals]:
-    """The same groups, with the kinds of entry that tell of an SMS as one."""
+def _merged(words: Sequence[str], totals: dict[_Key, Totals]) -> dict[_Key, Totals]:
+    """The same groups, with the kinds of entry that tell of an SMS as one, and the runs of tools as of no kind."""
+    if "kind" not in words:
+        return totals
     merged: dict[_Key, Totals] = {}
     for key, total in totals.items():
-        said = tuple(
-            _SMS if word == "kind" and part and part.startswith(f"{_SMS}-") else part
-            for word, part in zip_longest(words, key)
-        )
+        said = tuple(_kind_shown(part) if word == "kind" else part for word, part in zip_longest(words, key))
         merged[said] = merged.get(said, Totals()).plus(total)
     return merged
+
+
+def _kind_shown(kind: str | None) -> str | None:
+    if kind == Kind.TOOL_RUN:  # it is there to be looked at: nothing is bought by it as such
+        return None
+    return _SMS if kind and kind.startswith(f"{_SMS}-") else kind
+
+
+def _sum(totals: Sequence[Totals]) -> Totals:
+    """All of them together. There may be as many as users, and `Totals.plus` makes a new value each time."""
+    return Totals(
+        actual=_sum_by_currency(total.actual for total in totals),
+        pending=_sum_by_currency(total.pending for total in totals).without_zeros(),
+        **{name: sum(getattr(total, name) for total in totals) for name in _NUMBERS},
+    )
+
+
+def _sum_by_currency(amounts: Iterable[Amounts]) -> Amounts:
+    sums: dict[str, Decimal] = {}
+    for one in amounts:
+        for currency, amount in one.items():
+            sums[currency] = EXACT.add(sums.get(currency, ZERO), amount)
+    return Amounts(sums)
 
 
 def _dearest_first(group: tuple[tuple[str | None, ...], Totals]) -> tuple[Any, ...]:
@@ -119,6 +146,12 @@ class Turn:
     def to_dict(self) -> dict[str, Any]:
         """The turn as JSON objects; money as text."""
         return {"reply_to": self.reply_to and encode_message(self.reply_to), "total": self.total.to_dict()}
+
+    def _repr_html_(self) -> str | None:
+        """What a notebook shows; None without jinja2, whereupon it shows text."""
+        from costtrace.view.notebook import turn_html  # noqa: PLC0415 - from above, and only a notebook asks
+
+        return turn_html(self)
 
 
 def turn(ledger: Ledger, message_uuid: str, *, at: datetime | None = None) -> Turn:

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, tzinfo
 from itertools import count
 from typing import Final
 
 from costtrace.entry import Entry, Standing
 from costtrace.errors import UnknownMessage
-from costtrace.ledger.protocol import EVERYTHING, LedgerHealth, Selection, check_groups
-from costtrace.ledger.selecting import group_of, is_selected
-from costtrace.messages import Message, Totals, fold, totals_of
+from costtrace.ledger.framed import Framed
+from costtrace.ledger.protocol import EVERYTHING, LedgerHealth, Recent, Selection
+from costtrace.ledger.selecting import is_selected, totals_by
+from costtrace.messages import Message, Totals, fold
 
 __all__ = ["MemoryLedger"]
 
 _numbers: Final = count(1)
 
 
-class MemoryLedger:
+class MemoryLedger(Framed):
     """A ledger in a dict: the same promises as any other, but for outliving the process."""
 
     def __init__(self) -> None:
@@ -72,15 +74,17 @@ class MemoryLedger:
             and entry.entry_id not in replaced
         )
 
-    def totals(self, by: Sequence[str] = (), selection: Selection = EVERYTHING) -> dict[tuple[str | None, ...], Totals]:
+    def totals(
+        self, by: Sequence[str] = (), selection: Selection = EVERYTHING, zone: tzinfo = UTC
+    ) -> dict[tuple[str | None, ...], Totals]:
         """The totals of each group."""
-        fields = check_groups(by)
-        totals: dict[tuple[str | None, ...], Totals] = {}
-        for entry in self._snapshot():
-            if is_selected(entry, selection):
-                key = group_of(entry, fields)
-                totals[key] = totals.get(key, Totals()).plus(totals_of(entry))
-        return totals
+        return totals_by((entry for _, entry in self.entries(selection=selection)), by, zone)
+
+    def recent(self, limit: int, *, before: int | None = None, selection: Selection = EVERYTHING) -> list[Recent]:
+        """The messages whose latest selected entry came last."""
+        latest = {entry.message_uuid: seq for seq, entry in self.entries(selection=selection)}
+        found = sorted(((seq, uuid) for uuid, seq in latest.items() if before is None or seq < before), reverse=True)
+        return [Recent(message_uuid=uuid, seq=seq) for seq, uuid in found[:limit]]
 
     def last_seq(self) -> int:
         """How many entries there are."""

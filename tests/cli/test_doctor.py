@@ -266,13 +266,31 @@ def test_other_instrumentation_is_pointed_out(run: Run, tmp_path: Path, monkeypa
     status, found = checked(run)
 
     assert status == 0
-    assert found["instrumentation"] == [
-        {
-            "state": "warn",
-            "found": "also installed: openinference-instrumentation-langchain",
-            "advice": "only one should own the cost on spans: switch off theirs, or do not sum both",
-        }
-    ]
+    (check,) = found["instrumentation"]
+    named = check["found"].removeprefix("also installed: ").split(", ")
+    assert "openinference-instrumentation-langchain" in named  # and what else the machine has
+    assert "opentelemetry-instrumentation-requests" not in named
+    advice = 'only one should own the cost on spans: switch off theirs, or ours by Recorder(..., spans="off")'
+    assert (check["state"], check["advice"]) == ("warn", advice)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "sends"),
+    [
+        ("LANGSMITH_TRACING_MODE", "hybrid", True),
+        ("LANGSMITH_TRACING_MODE", "langsmith", False),
+        ("LANGSMITH_OTEL_ENABLED", "true", True),
+        ("LANGSMITH_OTEL_ENABLED", "false", False),
+    ],
+)
+def test_langsmith_sending_spans_is_pointed_out(
+    run: Run, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, *, sends: bool
+) -> None:
+    monkeypatch.setenv(variable, value)
+
+    (check,) = checked(run)[1]["instrumentation"]
+
+    assert ("LangSmith sends its runs as spans" in check["found"]) is sends
 
 
 def test_the_extras_that_are_installed_are_named(run: Run) -> None:

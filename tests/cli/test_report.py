@@ -185,3 +185,63 @@ def test_on_a_terminal_a_report_is_a_table_of_its_width(on_terminal: OnTerminal,
         assert "─────" in shown.text
         assert "0.009375" in shown.text
         assert "…" not in shown.text
+
+
+def test_where_keeps_the_entries_that_say_so(run: Run, ledger_url: str) -> None:
+    def entries(*words: str) -> int:
+        shown = json.loads(run("report", "--json", "--ledger", ledger_url, *words).stdout)
+        return sum(shown["total"]["coverage"].values())
+
+    assert entries("--where", "user=u1") == 3
+    assert entries("--where", "user=u1", "--where", "model=own-1") == 1
+    assert entries("--where", "user=") == 0
+    assert entries("--where", "tag:team=a") == 0
+    assert run("report", "--where", "user=u1", "--ledger", ledger_url).stdout.startswith(
+        "Cost by model, user u1, all time\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--where", "usr=u1"], "where: expected one of channel, "),
+        (["--where", "user"], "--where: expected WORD=VALUE"),
+        (["--by", "tag"], "by: expected one of channel, "),
+        (["--zone", "Mars/Olympus"], "--zone: expected a time zone such as UTC, Europe/Berlin"),
+        (["--zone", "../etc"], "--zone: expected a time zone"),
+        (["--zone", ""], "--zone: expected a time zone"),
+    ],
+)
+def test_a_word_or_a_zone_that_nobody_knows_is_refused(
+    run: Run, ledger_url: str, words: list[str], message: str
+) -> None:
+    done = run("report", "--ledger", ledger_url, *words)
+
+    assert done.exit_code == 2
+    assert message in done.stderr
+
+
+def test_days_are_those_of_the_zone(run: Run, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/late.db"
+    open_ledger(url).append([make_costs("1", number=1, occurred_at=datetime(2026, 1, 20, 23, 30, tzinfo=UTC))])
+
+    def days(*words: str) -> list[str]:
+        shown = json.loads(run("report", "--by", "day", "--json", "--ledger", url, *words).stdout)
+        return [group["group"]["day"] for group in shown["groups"]]
+
+    assert days() == ["2026-01-20"]
+    assert days("--zone", "Europe/Berlin") == ["2026-01-21"]
+    assert run("report", "--by", "day", "--zone", "Europe/Berlin", "--ledger", url).stdout.startswith(
+        "Cost by day, all time, in Europe/Berlin\n"
+    )
+
+
+def test_tags_are_groups(run: Run, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/tags.db"
+    open_ledger(url).append(
+        [make_costs("1", number=1, context=Context(tags={"team": "a"})), make_costs("2", number=2, context=Context())]
+    )
+
+    shown = json.loads(run("report", "--by", "tag:team", "--json", "--ledger", url).stdout)
+
+    assert [group["group"] for group in shown["groups"]] == [{"tag:team": None}, {"tag:team": "a"}]

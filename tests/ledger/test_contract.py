@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -17,6 +18,7 @@ from costtrace.context import Context
 from costtrace.entry import Entry, Standing
 from costtrace.errors import InvalidValue, UnknownMessage
 from costtrace.ledger import GROUPS, Ledger, Selection
+from costtrace.ledger.protocol import Recent
 from costtrace.messages import Totals, fold, totals_of
 from costtrace.quote import Quote, QuoteStatus
 from tests.factories import MESSAGE, NOW, make_costs, make_entry, make_quote, make_usage
@@ -181,11 +183,42 @@ class TestMessage:
         assert isinstance(unknown.value, LookupError)
 
 
-WORDS = st.lists(st.sampled_from(sorted(GROUPS)), max_size=3)
-FEW = st.none() | st.sampled_from(["a", "b", "ä\n\x00"])
+TAGS = ["team", 'a "quoted" \\ naïve.name', "\x00"]
+WORDS = st.lists(st.sampled_from([*sorted(GROUPS), *(f"tag:{tag}" for tag in TAGS)]), max_size=3)
+SAID = st.sampled_from(["a", "b", "ä\n\x00"])
+FEW = st.none() | SAID
+CLOCKS_GO_BACK = datetime(2026, 10, 25, 1, tzinfo=UTC)
+"""In Berlin; an hour earlier it was two o'clock there, and now it is again."""
+BACK_OVER_MIDNIGHT = datetime(2010, 11, 7, 2, 31, tzinfo=UTC)
+"""In St John's, one minute past midnight, it became one minute past eleven on the day before."""
 DAYS = st.sampled_from(
-    [datetime(1969, 12, 31, 23, 59, 59, 999_999, UTC), datetime(1970, 1, 1, tzinfo=UTC), NOW, NOW + timedelta(hours=20)]
+    [
+        datetime(1, 1, 1, tzinfo=UTC),
+        datetime(1969, 12, 31, 23, 59, 59, 999_999, UTC),
+        datetime(1970, 1, 1, tzinfo=UTC),
+        NOW,
+        NOW + timedelta(hours=20),
+        *(CLOCKS_GO_BACK + timedelta(minutes=minutes) for minutes in (-31, -30, 0, 30)),
+        *(BACK_OVER_MIDNIGHT + timedelta(seconds=seconds) for seconds in (-60, -1, 0, 59 * 60)),
+        datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC),
+    ]
 )
+ZONES = st.sampled_from(
+    [
+        UTC,
+        ZoneInfo("Europe/Berlin"),
+        ZoneInfo("America/St_Johns"),
+        ZoneInfo("Asia/Kathmandu"),
+        ZoneInfo("Australia/Lord_Howe"),
+        ZoneInfo("Africa/Monrovia"),  # 44 minutes and 30 seconds until 1972
+        timezone(timedelta(hours=-3, seconds=7)),
+    ]
+)
+WHERE = st.dictionaries(
+    st.sampled_from(["user", "channel", "model", "provider", "thread", *(f"tag:{tag}" for tag in TAGS)]),
+    FEW,
+    max_size=2,
+) | st.sampled_from([{"kind": "sms"}, {"kind": "llm"}, {"message": "m1"}, {"status": "exact"}, {"direction": None}])
 
 
 @st.composite
@@ -218,9 +251,14 @@ def billed(draw: Callable[[st.SearchStrategy[Any]], Any]) -> Entry:
         "occurred_at": draw(DAYS),
         "provider": draw(FEW),
         "model": draw(FEW),
-        "kind": draw(st.sampled_from(["llm", "sms"])),
+        "kind": draw(st.sampled_from(["llm", "sms", "sms-price"])),
         "message_uuid": f"m{number % 2}",  # an id is one message's: the same id in two is two entries to some stores
-        "context": Context(user_id=draw(FEW), channel=draw(FEW), thread_id=draw(FEW)),
+        "context": Context(
+            user_id=draw(FEW),
+            channel=draw(FEW),
+            thread_id=draw(FEW),
+            tags=draw(st.dictionaries(st.sampled_from(TAGS), SAID, max_size=2)),
+        ),
     }
     if kind == "exact":
         return make_entry(**changes)
@@ -236,37 +274,62 @@ def billed(draw: Callable[[st.SearchStrategy[Any]], Any]) -> Entry:
     return make_costs(settled, estimate=None if settled else amount, currency=currency, **changes)
 
 
-def field_of(entry: Entry, word: str) -> str | None:
+def said(entry: Entry, word: str, zone: tzinfo = UTC) -> str | None:
+    """What a report by that word says of the entry, put down here once more."""
+    local = entry.occurred_at.astimezone(zone)
+    if word == "day":
+        return f"{local:%Y-%m-%d}"
+    if word == "hour":
+        return local.replace(minute=0, second=0, microsecond=0).isoformat(timespec="minutes")
+    if word.startswith("tag:"):
+        return entry.context.tags.get(word[4:])
     field = GROUPS[word]
-    if field == "day":
-        return entry.occurred_at.date().isoformat()
     value = getattr(entry if hasattr(entry, field) else entry.context, field)
     return None if value is None else str(value)
 
 
+def in_zone(entry: Entry, word: str, zone: tzinfo) -> str | None:
+    try:
+        return said(entry, word, zone)
+    except OverflowError:  # the first and the last day that a calendar here has are shown as in UTC
+        return said(entry, word)
+
+
+def is_asked_for(entry: Entry, where: Mapping[str, str | None]) -> bool:
+    return all(
+        said(entry, word) == value or (word == "kind" and value == "sms" and str(said(entry, word)).startswith("sms-"))
+        for word, value in where.items()
+    )
+
+
 class TestTotals:
-    @given(found=st.lists(billed(), max_size=14), by=WORDS, half=st.booleans())
+    @given(found=st.lists(billed(), max_size=14), by=WORDS, where=WHERE, zone=ZONES, half=st.booleans())
     @settings(FRESH_EACH, max_examples=80)
-    def test_equal_a_fold_in_python_for_any_entries_and_any_grouping(
+    def test_equal_a_fold_in_python_for_any_entries_and_any_grouping(  # noqa: PLR0917 - hypothesis passes them by name
         self,
         new_ledger: NewLedger,
         found: list[Entry],
         by: list[str],
+        where: dict[str, str | None],
+        zone: tzinfo,
         half: bool,  # noqa: FBT001 - hypothesis passes it by name
     ) -> None:
         ledger = new_ledger()
         for entry in found:
             ledger.spool(entry)
-        selection = Selection(since=NOW) if half else Selection()
+        selection = Selection(since=NOW if half else None, where=where)
         first: dict[str, Entry] = {}
         for entry in found:
             first.setdefault(entry.entry_id, entry)
         expected: dict[tuple[str | None, ...], Totals] = {}
         for entry in first.values():
-            if not half or entry.occurred_at >= NOW:
-                key = tuple(field_of(entry, word) for word in by)
+            if (not half or entry.occurred_at >= NOW) and is_asked_for(entry, where):
+                key = tuple(in_zone(entry, word, zone) for word in by)
                 expected[key] = expected.get(key, Totals()).plus(totals_of(entry))
-        assert ledger.totals(by, selection) == expected
+        assert ledger.totals(by, selection, zone) == expected
+        assert [entry for _, entry in ledger.entries(selection=selection)] == [
+            entry for entry in first.values() if (not half or entry.occurred_at >= NOW) and is_asked_for(entry, where)
+        ]
 
     def test_of_nothing_are_no_groups(self, ledger: Ledger) -> None:
         assert ledger.totals() == {}
@@ -305,14 +368,98 @@ class TestTotals:
         assert total.coverage == {"settled": 1, "calculated": 1, "pending": 1, "unpriced": 0}
         assert (total.input_tokens, total.output_tokens) == (make_usage().input_tokens, make_usage().output_tokens)
 
-    @pytest.mark.parametrize("word", ["usr", "", "entry_id; DROP TABLE entries", "user_id"])
+    @pytest.mark.parametrize("word", ["usr", "", "tag:", "tag", "entry_id; DROP TABLE entries", "user_id"])
     def test_by_a_word_nobody_knows_are_refused(self, ledger: Ledger, word: str) -> None:
-        with pytest.raises(InvalidValue, match="by: expected one of channel, day, ") as refusal:
+        with pytest.raises(InvalidValue, match=r"by: expected one of channel, day, .*, user or tag:NAME") as refusal:
             ledger.totals(["user", word])
         assert refusal.value.value == word
 
+    def test_of_what_is_no_time_zone_are_refused(self, ledger: Ledger) -> None:
+        with pytest.raises(InvalidValue, match=r"zone: expected a time zone, such as .*, got 'Berlin'"):
+            ledger.totals(["day"], zone="Berlin")  # type: ignore[arg-type]  # what is tested
+
+    def test_by_hour_keep_the_hour_that_comes_twice_apart(self, ledger: Ledger) -> None:
+        ledger.append(
+            [
+                make_costs("1", number=1, occurred_at=CLOCKS_GO_BACK - timedelta(minutes=15)),
+                make_costs("2", number=2, occurred_at=CLOCKS_GO_BACK + timedelta(minutes=15)),
+            ]
+        )
+        berlin = ZoneInfo("Europe/Berlin")
+        assert {key: str(total.actual) for key, total in ledger.totals(["hour"], zone=berlin).items()} == {
+            ("2026-10-25T02:00+02:00",): "1 USD",
+            ("2026-10-25T02:00+01:00",): "2 USD",
+        }
+
+    def test_by_day_of_a_zone_are_those_of_its_calendar(self, ledger: Ledger) -> None:
+        ledger.append(
+            [
+                make_costs("1", number=1, occurred_at=datetime(2026, 3, 28, 22, 59, 59, tzinfo=UTC)),
+                make_costs("2", number=2, occurred_at=datetime(2026, 3, 28, 23, tzinfo=UTC)),
+                make_costs("4", number=3, occurred_at=datetime(2026, 3, 29, 21, 59, 59, tzinfo=UTC)),
+                make_costs("8", number=4, occurred_at=datetime(2026, 3, 29, 22, tzinfo=UTC)),
+            ]
+        )
+        berlin = ZoneInfo("Europe/Berlin")
+        assert {key: str(total.actual) for key, total in ledger.totals(["day"], zone=berlin).items()} == {
+            ("2026-03-28",): "1 USD",
+            ("2026-03-29",): "6 USD",  # a day of 23 hours
+            ("2026-03-30",): "8 USD",
+        }
+
+
+class TestRecent:
+    @given(
+        found=st.lists(billed(), max_size=14, unique_by=lambda entry: entry.entry_id),
+        where=WHERE,
+        limit=st.integers(1, 3),
+    )
+    @FRESH_EACH
+    def test_are_the_messages_by_their_latest_selected_entry_page_by_page(
+        self, new_ledger: NewLedger, found: list[Entry], where: dict[str, str | None], limit: int
+    ) -> None:
+        ledger = new_ledger()
+        ledger.append(found)
+        selection = Selection(where=where)
+        latest = {entry.message_uuid: seq for seq, entry in ledger.entries(selection=selection)}
+        expected = [
+            Recent(message_uuid=uuid, seq=seq) for uuid, seq in sorted(latest.items(), key=lambda pair: -pair[1])
+        ]
+        pages: list[Recent] = []
+        while page := ledger.recent(limit, before=pages[-1].seq if pages else None, selection=selection):
+            assert len(page) <= limit
+            pages += page
+        assert pages == expected
+
+    def test_move_to_the_front_with_each_entry(self, ledger: Ledger) -> None:
+        ledger.append([make_entry(1, message_uuid="a"), make_entry(2, message_uuid="b")])
+        assert [found.message_uuid for found in ledger.recent(10)] == ["b", "a"]
+        ledger.spool(make_entry(3, message_uuid="a"))
+        assert [found.message_uuid for found in ledger.recent(10)] == ["a", "b"]
+        assert [found.message_uuid for found in ledger.recent(1)] == ["a"]
+
+    def test_of_none_are_none(self, ledger: Ledger) -> None:
+        assert list(ledger.recent(10)) == []
+        ledger.append([make_entry()])
+        assert list(ledger.recent(0)) == []
+
 
 class TestSelection:
+    @pytest.mark.parametrize(
+        ("where", "message"),
+        [
+            ({"usr": "a"}, "where: expected one of channel, .* got 'usr'"),
+            ({"day": "2026-01-20"}, "where: expected since and until for times, .* got 'day'"),
+            ({"user": ""}, r"where\['user'\]: expected a text of 1 to 512 characters"),
+            ({"user": 5}, r"where\['user'\]: expected a text of 1 to 512 characters"),
+            ("user=a", "where: expected a mapping of words to texts"),
+            ({7: "a"}, "where: expected one of channel"),
+        ],
+    )
+    def test_by_what_nobody_can_say_is_refused(self, where: Any, message: str) -> None:
+        with pytest.raises(InvalidValue, match=message):
+            Selection(where=where)
+
     def test_of_naive_moments_is_refused(self) -> None:
         with pytest.raises(InvalidValue, match="since: expected a datetime with a time zone"):
             Selection(since=datetime(2026, 1, 20))  # noqa: DTZ001 - naive is the point

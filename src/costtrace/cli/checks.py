@@ -21,7 +21,7 @@ from costtrace.pricing.genai import GenaiPrices
 from costtrace.pricing.rate_file import RateFile
 from costtrace.quote import QuoteStatus
 from costtrace.reports import Gap, gaps
-from costtrace.settings import VARIABLES, Settings, otlp_endpoints, unknown_variables
+from costtrace.settings import VARIABLES, Settings, langsmith_exports_spans, otlp_endpoints, unknown_variables
 from costtrace.usage import Usage
 
 State = Literal["ok", "warn", "fail"]
@@ -43,7 +43,8 @@ _NAMED: Final = 5
 _OTHER_INSTRUMENTATION: Final = re.compile(
     r"(openinference|opentelemetry)-instrumentation-(genai-)?"
     r"(anthropic|bedrock|google-genai|google-generativeai|groq|langchain|litellm|mistralai|openai|openai-v2|vertexai)"
-    r"|agentops|langtrace-python-sdk|openlit|traceloop-sdk"
+    r"|(loongsuite|splunk-otel)-instrumentation-langchain"
+    r"|agentops|langfuse|langtrace-python-sdk|lmnr|monocle-apptrace|openlit|traceloop-sdk"
 )
 """Distributions that watch the same calls and put tokens or costs of their own on spans."""
 _SECRET: Final = re.compile("KEY|PASSWORD|SECRET|TOKEN")
@@ -89,7 +90,9 @@ def all_checks(settings: Settings, *, given: Mapping[str, str]) -> Iterator[Chec
             yield _disk(ledger.path.absolute().parent)
     yield _price_table(settings.prices, datetime.now(UTC))
     yield _rates_file(settings.rates)
-    yield _instrumentation([distribution.name for distribution in metadata.distributions()])
+    yield _instrumentation(
+        [distribution.name for distribution in metadata.distributions()], langsmith=langsmith_exports_spans()
+    )
     if POSTHOG in settings.exporter_addresses():
         yield _posthog(settings, otlp_endpoints())
     yield _extras(metadata.requires(DISTRIBUTION) or [])
@@ -237,13 +240,15 @@ def _is_priced_now(gap: Gap, catalog: Catalog) -> bool:
     return catalog.quote(provider=gap.provider, model=gap.model, usage=one_token).amount is not None
 
 
-def _instrumentation(distributions: Sequence[str]) -> Check:
+def _instrumentation(distributions: Sequence[str], *, langsmith: bool) -> Check:
     names = {name.lower().replace("_", "-") for name in distributions}
     others = sorted(name for name in names if _OTHER_INSTRUMENTATION.fullmatch(name))
-    if not others:
+    found = [f"also installed: {', '.join(others)}"] if others else []
+    found += ["LangSmith sends its runs as spans (its tracing mode)"] if langsmith else []
+    if not found:
         return Check(name="instrumentation", state="ok", found="no other one is installed")
-    advice = "only one should own the cost on spans: switch off theirs, or do not sum both"
-    return Check(name="instrumentation", state="warn", found=f"also installed: {', '.join(others)}", advice=advice)
+    advice = 'only one should own the cost on spans: switch off theirs, or ours by Recorder(..., spans="off")'
+    return Check(name="instrumentation", state="warn", found="; ".join(found), advice=advice)
 
 
 def _posthog(settings: Settings, endpoints: Sequence[str]) -> Check:

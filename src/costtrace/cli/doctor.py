@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -20,8 +20,18 @@ _FOUND_SOMETHING: Final = 1
 _TONES: Final[dict[State, Tone]] = {"ok": "good", "warn": "warn", "fail": "bad"}
 
 
+_Recount = Annotated[bool, typer.Option("--recount", help="Also count all entries again that reports have sums of.")]
+_Rebuild = Annotated[bool, typer.Option("--rebuild", help="Make these sums anew first.")]
+
+
 def doctor(
-    *, as_json: AsJson = False, rates: RatesFile = None, prices: PricesFile = None, ledger: LedgerUrl = None
+    *,
+    as_json: AsJson = False,
+    recount: _Recount = False,
+    rebuild: _Rebuild = False,
+    rates: RatesFile = None,
+    prices: PricesFile = None,
+    ledger: LedgerUrl = None,
 ) -> None:
     """Check settings, ledger, disk, clock, prices, unpriced models and other instrumentation; 1 if a check fails."""
     from costtrace.cli.checks import all_checks  # noqa: PLC0415 - the price table, which other commands do without
@@ -40,6 +50,10 @@ def doctor(
     }
     given = {variable: option for variable, (option, value) in options.items() if value}
     checks = list(all_checks(settings, given=given))
+    if recount or rebuild:
+        from costtrace.cli.recounting import sums_check  # noqa: PLC0415 - few ask for it
+
+        checks.append(sums_check(settings.ledger, rebuild=rebuild))
     failed = any(check.state == "fail" for check in checks)
     if as_json:
         show_json({"ok": not failed, "checks": [asdict(check) for check in checks]})

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from costtrace.errors import ConfigurationError
-from costtrace.ledger.protocol import GROUPS, Ledger, LedgerHealth, Selection
+from costtrace.ledger.protocol import GROUPS, Ledger, LedgerHealth, Recent, Selection
 from costtrace.ledger.sqlite import SqliteLedger
 
-__all__ = ["GROUPS", "Ledger", "LedgerHealth", "Selection", "SqliteLedger", "open_ledger"]
+if TYPE_CHECKING:
+    from costtrace.ledger.dynamodb import DynamoDBLedger
+
+__all__ = ["GROUPS", "Ledger", "LedgerHealth", "Recent", "Selection", "SqliteLedger", "open_ledger"]
 
 _SQLITE = "sqlite:///"
 _DYNAMODB = "dynamodb:"
 
 
-def open_ledger(url: str, *, durability: str = "normal") -> Ledger:
+def open_ledger(url: str, *, durability: str = "normal") -> SqliteLedger | DynamoDBLedger:
     """The ledger at that address.
 
     ``sqlite:///costs.db`` is a file in the working directory, ``sqlite:////var/lib/costs.db`` an absolute path; the
@@ -40,7 +44,7 @@ def open_ledger(url: str, *, durability: str = "normal") -> Ledger:
     return SqliteLedger(Path(path), fsync=durability == "full")
 
 
-def _dynamodb(url: str) -> Ledger:
+def _dynamodb(url: str) -> DynamoDBLedger:
     from costtrace.ledger.dynamodb import DynamoDBLedger  # noqa: PLC0415 - boto3 takes half a second
     from costtrace.ledger.dynamodb.address import DynamoDBAddress  # noqa: PLC0415 - as above
     from costtrace.ledger.dynamodb.client import dynamodb_client  # noqa: PLC0415 - as above

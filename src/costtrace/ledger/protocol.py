@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, tzinfo
 from types import MappingProxyType
 from typing import Final, Protocol
 
+from costtrace.context import check_text
 from costtrace.entry import Entry
 from costtrace.errors import InvalidValue
 from costtrace.messages import Message, Totals
@@ -19,6 +20,7 @@ GROUPS: Final[Mapping[str, str]] = MappingProxyType(
         "day": "day",
         "direction": "direction",
         "environment": "environment",
+        "hour": "hour",
         "kind": "kind",
         "message": "message_uuid",
         "message_type": "message_type",
@@ -29,18 +31,30 @@ GROUPS: Final[Mapping[str, str]] = MappingProxyType(
         "user": "user_id",
     }
 )
-"""The words a report may group by, and the field each stands for.
+"""The words a report may group by, and the field each stands for; ``tag:NAME`` is another, for any name of a tag.
 
 An entry that takes the place of another stands under its own ``kind`` and ``status``, and moves the counts there.
 """
 
+TAG: Final = "tag:"
+"""Begins the words, and the fields, that stand for a tag."""
+SMS: Final = "sms"
+"""The kind that reports show for every kind of entry that tells of an SMS; those are ``sms`` and ``sms-…``."""
+PARTS_OF_TIME: Final = frozenset({"day", "hour"})
+_NO_CONDITIONS: Final[Mapping[str, str | None]] = MappingProxyType({})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """Which entries to look at: those that occurred in ``[since, until)``."""
+    """Which entries to look at: those that occurred in ``[since, until)`` and say what `where` asks for."""
 
     since: datetime | None = None
     until: datetime | None = None
+    where: Mapping[str, str | None] = field(default_factory=lambda: _NO_CONDITIONS, hash=False)
+    """What entries say, by words of `GROUPS` other than day and hour, or ``tag:NAME``; None: nothing of it.
+
+    ``{"kind": "sms"}`` are all kinds of entry that tell of an SMS, as in reports.
+    """
 
     def __post_init__(self) -> None:
         for name in ("since", "until"):
@@ -49,9 +63,32 @@ class Selection:
                 object.__setattr__(self, name, utc(moment, name))
         if self.since and self.until and self.since >= self.until:
             raise InvalidValue("until", self.until, f"a moment after since ({self.since.isoformat()})")
+        if self.where is not _NO_CONDITIONS:
+            object.__setattr__(self, "where", _conditions(self.where))
+
+
+def _conditions(where: object) -> Mapping[str, str | None]:
+    if not isinstance(where, Mapping):
+        raise InvalidValue("where", where, "a mapping of words to texts, or to None")
+    for word, said in where.items():
+        if word in PARTS_OF_TIME:
+            raise InvalidValue("where", word, "since and until for times, and other words here")
+        field_of(word, "where")
+        if said is not None:
+            check_text(said, f"where[{word!r}]")
+    return MappingProxyType(dict(where))
 
 
 EVERYTHING: Final = Selection()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recent:
+    """A message by its latest entry."""
+
+    message_uuid: str
+    seq: int
+    """The sequence number of the entry of it that was stored last, of those that were selected."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,10 +159,20 @@ class Ledger(Protocol):
         ``details["corrects"]`` names them. What has been replaced costs little to pass over.
         """
 
-    def totals(self, by: Sequence[str] = (), selection: Selection = EVERYTHING) -> dict[tuple[str | None, ...], Totals]:
+    def totals(
+        self, by: Sequence[str] = (), selection: Selection = EVERYTHING, zone: tzinfo = UTC
+    ) -> dict[tuple[str | None, ...], Totals]:
         """The totals of each group that has entries; `by` are words of `GROUPS`, none of them for one grand total.
 
-        Raises InvalidValue for a word it does not know.
+        A ``day`` is one of the calendar in that zone, such as ``2026-10-25``; an ``hour`` is named with its offset,
+        ``2026-10-25T02:00+02:00``, because the one at which clocks are set back comes twice. Raises InvalidValue for a
+        word or a zone it does not know.
+        """
+
+    def recent(self, limit: int, *, before: int | None = None, selection: Selection = EVERYTHING) -> Sequence[Recent]:
+        """The messages that have selected entries, the one whose latest was stored last first, each once.
+
+        `before` is the `seq` of the last of a page, to go on with the next.
         """
 
     def last_seq(self) -> int:
@@ -145,11 +192,18 @@ class Ledger(Protocol):
 
 
 def check_groups(by: Sequence[str]) -> tuple[str, ...]:
-    """The fields to group by; raises InvalidValue naming the word that is not one of `GROUPS`."""
-    for word in by:
-        if word not in GROUPS:
-            raise InvalidValue("by", word, f"one of {', '.join(GROUPS)}")
-    return tuple(GROUPS[word] for word in by)
+    """The fields to group by; raises InvalidValue naming the word that is none of `GROUPS` and no tag."""
+    return tuple(field_of(word, "by") for word in by)
+
+
+def field_of(word: str, argument: str) -> str:
+    """The field a word stands for; a tag's is the word itself. Raises InvalidValue naming the argument."""
+    if isinstance(word, str):
+        if word in GROUPS:
+            return GROUPS[word]
+        if word.startswith(TAG) and word != TAG:
+            return TAG + check_text(word.removeprefix(TAG), argument)
+    raise InvalidValue(argument, word, f"one of {', '.join(GROUPS)} or {TAG}NAME")
 
 
 def day_text(days_since_1970: int) -> str:

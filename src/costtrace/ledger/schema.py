@@ -9,6 +9,7 @@ from costtrace.errors import LedgerUnusable
 
 APPLICATION_ID: Final = 0x43547263
 """Marks the file as a costtrace ledger for tools such as ``file``."""
+_PRIMARY_CODE: Final = 0xFF
 
 _FIRST: Final = """
 CREATE TABLE price_basis (
@@ -117,8 +118,63 @@ CREATE INDEX letters_by_state ON letters (exporter, state);
 """
 """How far each exporter is, and what could not be delivered to it. Storing an entry touches neither."""
 
-MIGRATIONS: Final[tuple[str, ...]] = (_FIRST, _WAITING, _DELIVERIES)
+_ROLLUPS: Final = """
+CREATE TABLE rollup_cursor (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    seq INTEGER NOT NULL                -- entries up to this sequence number are in the roll-ups
+);
+INSERT INTO rollup_cursor VALUES (1, 0);
+CREATE TABLE rollup_shapes (
+    id INTEGER PRIMARY KEY,             -- what many entries say alike; '' where they say nothing of it
+    channel TEXT NOT NULL,
+    direction TEXT NOT NULL,
+    environment TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    message_type TEXT NOT NULL,
+    model TEXT NOT NULL,
+    provider TEXT NOT NULL,
+    cost_status TEXT NOT NULL,
+    currency TEXT NOT NULL,
+    estimate_currency TEXT NOT NULL,
+    UNIQUE (model, kind, cost_status, channel, direction, provider, message_type, environment, currency,
+            estimate_currency)
+);
+CREATE TABLE rollup_users (
+    id INTEGER PRIMARY KEY,
+    user_id TEXT NOT NULL UNIQUE        -- '' where nobody is named
+);
+CREATE TABLE rollup_finer (
+    seq INTEGER PRIMARY KEY             -- of an entry with an amount that no integer of 1e-12 holds
+);
+CREATE TABLE rollups (
+    level INTEGER NOT NULL,             -- how long a stretch of time is, and whether users are told apart
+    start INTEGER NOT NULL,             -- number of the stretch, counted from 1970
+    user INTEGER NOT NULL,              -- 0 for all together
+    shape INTEGER NOT NULL,
+    cost_high INTEGER NOT NULL,         -- the sums; amounts as their millions of 1e-12, and the rest
+    cost_low INTEGER NOT NULL,
+    estimate_high INTEGER NOT NULL,
+    estimate_low INTEGER NOT NULL,
+    costs INTEGER NOT NULL,
+    estimates INTEGER NOT NULL,
+    settled INTEGER NOT NULL,
+    calculated INTEGER NOT NULL,
+    pending INTEGER NOT NULL,
+    unpriced INTEGER NOT NULL,
+    input_tokens INTEGER NOT NULL,
+    output_tokens INTEGER NOT NULL,
+    finer INTEGER NOT NULL,
+    PRIMARY KEY (level, start, user, shape),
+    -- a sum that no longer fits an integer would go on as a float
+    CHECK (typeof(cost_high + cost_low + estimate_high + estimate_low + input_tokens + output_tokens) = 'integer')
+) WITHOUT ROWID;
+"""
+"""Sums of entries by time and by what they say, kept behind a cursor. Storing an entry touches none of it."""
+
+MIGRATIONS: Final[tuple[str, ...]] = (_FIRST, _WAITING, _DELIVERIES, _ROLLUPS)
 """Each brings the layout from its place in this list to the next; ``PRAGMA user_version`` counts them."""
+
+LAYOUT_WITH_ROLLUPS: Final = 4
 
 
 def version_of(connection: sqlite3.Connection) -> int:
@@ -139,18 +195,30 @@ def version_of(connection: sqlite3.Connection) -> int:
 
 
 def migrate(connection: sqlite3.Connection) -> None:
-    """Bring the layout up to date in one transaction per step. Several processes may try at once."""
-    while version_of(connection) < len(MIGRATIONS):
-        connection.execute("BEGIN IMMEDIATE")
+    """Bring the layout up to date in one transaction per step. Several processes may try at once.
+
+    A file that may only be read keeps the layout it has: its entries can be read and added up all the same.
+    """
+    while (seen := version_of(connection)) < len(MIGRATIONS):
         try:
-            version = version_of(connection)  # another process may have been first
-            if version < len(MIGRATIONS):
-                for statement in MIGRATIONS[version].split(";\n"):
-                    connection.execute(statement)
-                connection.execute(f"PRAGMA user_version = {version + 1}")
-                connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
+            _next_layout(connection)
+        except sqlite3.OperationalError as error:
+            if not seen or error.sqlite_errorcode & _PRIMARY_CODE != sqlite3.SQLITE_READONLY:
+                raise
+            return
+
+
+def _next_layout(connection: sqlite3.Connection) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        version = version_of(connection)  # another process may have been first
+        if version < len(MIGRATIONS):
+            for statement in MIGRATIONS[version].split(";\n"):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {version + 1}")
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise

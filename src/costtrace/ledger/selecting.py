@@ -2,30 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from datetime import tzinfo
 
 from costtrace.entry import Entry
-from costtrace.ledger.protocol import Selection
+from costtrace.ledger.localtime import LABELS, LocalTime
+from costtrace.ledger.protocol import SMS, TAG, Selection, check_groups, field_of
+from costtrace.messages import Totals, totals_of
+from costtrace.times import to_micros
 
 
 def is_selected(entry: Entry, selection: Selection) -> bool:
-    """Whether the entry occurred within the selection."""
-    return (selection.since is None or entry.occurred_at >= selection.since) and (
-        selection.until is None or entry.occurred_at < selection.until
+    """Whether the entry occurred within the selection and says what that asks for."""
+    return (
+        (selection.since is None or entry.occurred_at >= selection.since)
+        and (selection.until is None or entry.occurred_at < selection.until)
+        and all(_says(entry, word, said) for word, said in selection.where.items())
     )
 
 
-def group_of(entry: Entry, fields: Sequence[str]) -> tuple[str | None, ...]:
-    """The group the entry belongs to by those fields, which are values of `GROUPS`."""
-    return tuple(_value(entry, field) for field in fields)
+def totals_by(entries: Iterable[Entry], by: Sequence[str], zone: tzinfo) -> dict[tuple[str | None, ...], Totals]:
+    """The totals of each group; raises InvalidValue as `Ledger.totals` does, before it reads an entry."""
+    fields, local = check_groups(by), LocalTime(zone)
+    totals: dict[tuple[str | None, ...], Totals] = {}
+    for entry in entries:
+        group = tuple(
+            local.label(field, to_micros(entry.occurred_at)) if field in LABELS else _value(entry, field)
+            for field in fields
+        )
+        totals[group] = totals.get(group, Totals()).plus(totals_of(entry))
+    return totals
+
+
+def _says(entry: Entry, word: str, said: str | None) -> bool:
+    value = _value(entry, field_of(word, "where"))
+    if word == "kind" and said == SMS:
+        return value == SMS or (value or "").startswith(f"{SMS}-")
+    return value == said
 
 
 def _value(entry: Entry, field: str) -> str | None:
-    if field == "day":
-        return entry.occurred_at.date().isoformat()
-    if field == "cost_status":
-        return entry.cost_status
-    if field in ("kind", "message_uuid", "model", "provider"):
-        return str(getattr(entry, field)) if getattr(entry, field) is not None else None
-    value: str | None = getattr(entry.context, field)
-    return value
+    if field.startswith(TAG):
+        return entry.context.tags.get(field.removeprefix(TAG))
+    value = getattr(entry, field) if hasattr(entry, field) else getattr(entry.context, field)
+    return None if value is None else str(value)

@@ -9,22 +9,27 @@ import threading
 import time
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import Any, Final
 
 from costtrace.entry import Entry
 from costtrace.errors import LedgerError, UnknownMessage
-from costtrace.jsontext import encode
 from costtrace.ledger.background import BackgroundIngest
+from costtrace.ledger.conditions import conditions, know_time
 from costtrace.ledger.database import Database
 from costtrace.ledger.deliveries import Deliveries
+from costtrace.ledger.framed import Framed
 from costtrace.ledger.ingest import Ingest, insert_rows
-from costtrace.ledger.protocol import EVERYTHING, LedgerHealth, Selection, check_groups, day_text
-from costtrace.ledger.rows import SELECT, from_row, to_row
+from costtrace.ledger.localtime import LocalTime
+from costtrace.ledger.parts import Page, sqlite_pages
+from costtrace.ledger.protocol import EVERYTHING, LedgerHealth, Recent, Selection, check_groups
+from costtrace.ledger.recency import recent
+from costtrace.ledger.rolled import Question, totals
+from costtrace.ledger.rollups import LONG, VERY_LONG, Rollups
+from costtrace.ledger.rows import SELECT, from_row, to_line, to_row
 from costtrace.ledger.spool import Spool
-from costtrace.ledger.sums import grouped_totals
 from costtrace.messages import Message, Totals, fold
-from costtrace.times import to_micros
 
 _log: Final = logging.getLogger("costtrace")
 _WAITING: Final = (  # as the two partial indices have it; with the affinity of its column left on, the second is no use
@@ -33,9 +38,15 @@ _WAITING: Final = (  # as the two partial indices have it; with the affinity of 
     " AND json_extract(later.body, '$.details.corrects') = +entries.entry_id)"
 )
 _PAGE: Final = 1000
+_PATIENCE_S: Final = 0.2
+"""How long a report works on the roll-ups at most, for itself and those to come."""
+_TURN_S: Final = 0.5
+"""The same for the background thread, at each of its turns."""
+_LEISURE_S: Final = 0.02
+"""Its pauses: about as long as it keeps others from writing."""
 
 
-class SqliteLedger:
+class SqliteLedger(Framed):
     """An append-only ledger in one SQLite file (WAL), shared by any number of threads and processes.
 
     `append` is one transaction. `spool` writes the entry to this process's segment in ``<file>-spool/`` and returns; a
@@ -48,8 +59,12 @@ class SqliteLedger:
         self._database = Database(path, synchronous="FULL" if fsync else "NORMAL", busy_timeout_s=busy_timeout_s)
         self._spool = Spool(path.with_name(path.name + "-spool"), fsync=fsync)
         self._ingest = Ingest(self._database, self._spool)
-        self._background = BackgroundIngest(self._ingest.run)
+        self._background = BackgroundIngest(self._follow)
         self._behind = False
+        self._appended = 0
+        self._closing = False
+        self.rollups = Rollups(self._database)
+        """Sums that reports begin with; they follow the entries by themselves."""
         self.deliveries = Deliveries(self._database, self._catch_up)
         """How far each exporter is; for the outbox."""
         _live.add(self)
@@ -74,11 +89,19 @@ class SqliteLedger:
             last = _last_seq(connection)
             insert_rows(connection, rows)
             new = connection.execute("SELECT entry_id FROM entries WHERE seq > ?", (last,)).fetchall()
+        self._appended += len(new)
+        if self._appended >= VERY_LONG:
+            self._appended = 0
+            self._background.notice()
         return frozenset(entry_id for (entry_id,) in new)
 
     def spool(self, entry: Entry) -> None:
         """Make the entry durable now; it is in the table after the next read, or a moment later."""
-        self._spool.write(encode(to_row(entry)).encode())
+        self.spool_line(to_line(to_row(entry)))
+
+    def spool_line(self, line: bytes) -> None:
+        """As `spool`, for an entry that is written as a line already (`costtrace.ledger.rows.to_line`)."""
+        self._spool.write(line)
         self._background.notice()
 
     def message(self, message_uuid: str) -> Message:
@@ -95,13 +118,18 @@ class SqliteLedger:
         left = limit
         while left is None or left > 0:
             page = _PAGE if left is None else min(_PAGE, left)
-            where, values = _where(selection)
+            where, values = conditions(selection)
             rows = self._read(f"{SELECT}WHERE seq > ? {where} ORDER BY seq LIMIT ?", (after, *values, page))
             yield from ((row[0], from_row(row[1:])) for row in rows)
             if len(rows) < page:
                 return
             after = rows[-1][0]
             left = None if left is None else left - len(rows)
+
+    def pages(self, parts: Sequence[str], selection: Selection = EVERYTHING) -> Iterator[Page]:
+        """Parts of the selected entries as columns, for data frames; see `costtrace.ledger.parts`."""
+        self._catch_up()
+        return sqlite_pages(self._database, parts, selection)
 
     def find(self, entry_id: str) -> Entry | None:
         """The entry of that id, where there is one."""
@@ -116,21 +144,22 @@ class SqliteLedger:
                 yield from (from_row(row[1:]) for row in rows)
                 after = rows[-1][0]
 
-    def totals(self, by: Sequence[str] = (), selection: Selection = EVERYTHING) -> dict[tuple[str | None, ...], Totals]:
+    def totals(
+        self, by: Sequence[str] = (), selection: Selection = EVERYTHING, zone: tzinfo = UTC
+    ) -> dict[tuple[str | None, ...], Totals]:
         """The totals of each group, summed by SQLite in integers of 1e-12 and so exactly."""
-        fields = check_groups(by)
-        where, values = _where(selection)
+        fields, local = check_groups(by), LocalTime(zone)
+        self._catch_up()
+        self.rollups.shorten(_PATIENCE_S)
+        with self._database.snapshot() as connection:
+            know_time(connection, local)
+            return totals(connection, Question(fields=fields, selection=selection, local=local))
+
+    def recent(self, limit: int, *, before: int | None = None, selection: Selection = EVERYTHING) -> list[Recent]:
+        """The messages whose latest selected entry was stored last."""
         self._catch_up()
         with self._database.snapshot() as connection:
-            totals = grouped_totals(connection, fields, where, values)
-        if "day" not in fields:
-            return totals
-        return {
-            tuple(
-                day_text(int(part or 0)) if field == "day" else part for field, part in zip(fields, key, strict=True)
-            ): value
-            for key, value in totals.items()
-        }
+            return recent(connection, limit, before, selection)
 
     def last_seq(self) -> int:
         """The sequence number of the entry that was stored last; 0 where there is none."""
@@ -173,7 +202,9 @@ class SqliteLedger:
 
     def close(self) -> None:
         """Move what was spooled into the table and let go of all files; what cannot be moved now stays in the spool."""
+        self._closing = True
         self._background.stop()
+        self._closing = False
         self._spool.close()
         try:
             self._ingest.run()
@@ -194,7 +225,19 @@ class SqliteLedger:
         self._database.after_fork()
         self._spool.after_fork()
         self._ingest.after_fork()
-        self._background = BackgroundIngest(self._ingest.run)
+        self._background = BackgroundIngest(self._follow)
+        self._closing = False
+
+    def _follow(self) -> None:
+        """In the background: ingest, and let the roll-ups follow once they are a long way behind, turn by turn."""
+        self._ingest.run()
+        tail = self.rollups.tail()
+        far = tail >= VERY_LONG
+        while far and not self._closing:
+            self.rollups.shorten(_TURN_S, pause_s=_LEISURE_S)
+            self._ingest.run()
+            before, tail = tail, self.rollups.tail()
+            far = LONG <= tail < before  # where others write all the time, it goes on with the next entries
 
     def _catch_up(self) -> None:
         """Ingest before a read, so that a reader sees what was spooled; a store that cannot be written can be read."""
@@ -211,18 +254,6 @@ class SqliteLedger:
         self._catch_up()
         with self._database.reading() as connection:
             return connection.execute(sql, values).fetchall()
-
-
-def _where(selection: Selection) -> tuple[str, tuple[int, ...]]:
-    """The selection as SQL that continues a WHERE, with its values."""
-    where, values = "", []
-    if selection.since is not None:
-        where += " AND occurred_us >= ?"
-        values.append(to_micros(selection.since))
-    if selection.until is not None:
-        where += " AND occurred_us < ?"
-        values.append(to_micros(selection.until))
-    return where, tuple(values)
 
 
 def _last_seq(connection: Any) -> int:

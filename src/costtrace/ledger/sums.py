@@ -3,108 +3,175 @@
 Amounts are summed as integers of 1e-12. A 64-bit sum of those ends at nine million dollars, so the two halves of each
 integer, millions and rest, are summed apart and put together here. Amounts that are no whole number of 1e-12 have no
 integer; they are summed here from their text.
-
-Entries that take the place of others are few, and only they can hold two currencies or take a count away. They are
-summed apart, through an index of their own, so that nothing else pays for them.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from operator import add
+from types import MappingProxyType
+from typing import Any, Final
 
 from costtrace.entry import Standing
+from costtrace.ledger.conditions import value_of
 from costtrace.messages import Amounts, Totals
 from costtrace.money import parse_amount, pico_amount
 
 _HALF: Final = 1_000_000
-_DAY_US: Final = 86_400_000_000
-_DAY: Final = f"(occurred_us - (occurred_us < 0) * {_DAY_US - 1}) / {_DAY_US}"
-"""SQLite cuts a quotient towards zero; a day before 1970 needs the one below."""
-
-
-def _sums(counts: Callable[[Standing], str]) -> str:
-    return f"""
-    coalesce(sum(cost_pico / {_HALF}), 0),
-    coalesce(sum(cost_pico % {_HALF}), 0),
-    coalesce(sum(estimate_pico / {_HALF}), 0),
-    coalesce(sum(estimate_pico % {_HALF}), 0),
-    count(cost),
-    count(estimate),
-    {", ".join(counts(standing) for standing in Standing)},
-    coalesce(sum(input_tokens), 0),
-    coalesce(sum(output_tokens), 0),
-    count(cost) + count(estimate) - count(cost_pico) - count(estimate_pico)
-"""
-
-
-def _standing(standing: Standing) -> str:
-    return f"count(*) FILTER (WHERE standing IS '{standing}')"
 
 
 def _moved(standing: Standing) -> str:
-    return f"{_standing(standing)} - count(*) FILTER (WHERE replaces IS '{standing}')"
+    """An entry that takes the place of another moves one count from where that one stood."""
+    return f"count(*) FILTER (WHERE standing IS '{standing}') - count(*) FILTER (WHERE replaces IS '{standing}')"
 
 
-_PARTS: Final = (
-    ("replaces IS NULL", ("currency", "currency"), _sums(_standing)),
-    ("replaces IS NOT NULL", ("currency", "estimate_currency"), _sums(_moved)),
+MEASURES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "cost_high": f"coalesce(sum(cost_pico / {_HALF}), 0)",
+        "cost_low": f"coalesce(sum(cost_pico % {_HALF}), 0)",
+        "estimate_high": f"coalesce(sum(estimate_pico / {_HALF}), 0)",
+        "estimate_low": f"coalesce(sum(estimate_pico % {_HALF}), 0)",
+        "costs": "count(cost)",
+        "estimates": "count(estimate)",
+        **{str(standing): _moved(standing) for standing in Standing},
+        "input_tokens": "coalesce(sum(input_tokens), 0)",
+        "output_tokens": "coalesce(sum(output_tokens), 0)",
+        "finer": "count(cost) + count(estimate) - count(cost_pico) - count(estimate_pico)",
+    }
 )
-"""Which entries, the currencies of their cost and estimate, and what is summed."""
+"""What is summed of entries of one pair of currencies. All but the last add up to totals; that one tells how many
+amounts are in none of these sums."""
+
+CURRENCIES: Final = ("currency", "estimate_currency")
+IS_FINER: Final = (
+    "(entries.cost IS NOT NULL AND entries.cost_pico IS NULL"
+    " OR entries.estimate IS NOT NULL AND entries.estimate_pico IS NULL)"
+)
+"""Which entries have an amount that no integer of 1e-12 holds."""
+_FINER_TEXTS: Final = "iif(cost_pico IS NULL, cost, NULL), iif(estimate_pico IS NULL, estimate, NULL)"
+_COUNTS: Final = len(Standing) + 2
+"""The standings and the tokens."""
 
 Key = tuple[str | None, ...]
 
 
-def grouped_totals(
-    connection: sqlite3.Connection, fields: Sequence[str], where: str, values: Sequence[object]
-) -> dict[Key, Totals]:
-    """The totals of each group of the selected entries; a day is its number since 1970, as text."""
-    keys = [f"CAST({_DAY} AS TEXT)" if field == "day" else field for field in fields]
-    width = len(keys)
-    totals: dict[Key, Totals] = {}
-    finer = False
-    for which, currencies, sums in _PARTS:
-        group = ", ".join([*keys, *dict.fromkeys(currencies)])
-        for row in connection.execute(
-            f"SELECT {', '.join([*keys, *currencies])}, {sums} FROM entries WHERE {which} {where} GROUP BY {group}",  # noqa: S608 - `fields` come from our own table
-            values,
-        ):
-            totals[row[:width]] = totals.get(row[:width], Totals()).plus(_totals(*row[width:]))
-            finer = finer or row[-1] > 0
-    if finer:
-        for row in connection.execute(
-            f"SELECT {', '.join([*keys, 'currency', 'estimate_currency'])},"  # noqa: S608 - as above
-            " iif(cost_pico IS NULL, cost, NULL), iif(estimate_pico IS NULL, estimate, NULL) FROM entries"
-            " WHERE (cost IS NOT NULL AND cost_pico IS NULL OR estimate IS NOT NULL AND estimate_pico IS NULL)"
-            f" {where}",
-            values,
-        ):
-            totals[row[:width]] = totals.get(row[:width], Totals()).plus(_from_text(*row[width:]))
-    return totals
+class Sums:
+    """Groups that are added up, source by source."""
+
+    def __init__(self, width: int) -> None:
+        self._width = width
+        self._groups: dict[Key, _Group] = {}
+        self.finer = 0
+        """How many amounts are not in the sums, because no integer holds them."""
+
+    def add(self, rows: Iterable[Sequence[Any]]) -> None:
+        """Add rows of a group, two currencies and the sums of `MEASURES`."""
+        width = self._width
+        for row in rows:
+            group = self._group(tuple(row[:width]))
+            currency, estimate_currency, high, low, later_high, later_low, costs, estimates, *counts, finer = row[
+                width:
+            ]
+            if costs:
+                group.actual[currency] = group.actual.get(currency, 0) + high * _HALF + low
+            if estimates:
+                later = later_high * _HALF + later_low
+                group.pending[estimate_currency] = group.pending.get(estimate_currency, 0) + later
+            group.counts = [*map(add, group.counts, counts)]
+            self.finer += finer
+
+    def add_finer(self, rows: Iterable[Sequence[Any]]) -> None:
+        """Add rows of a group, two currencies, and the texts of a cost and of an estimate that no integer holds."""
+        for *key, currency, estimate_currency, cost, estimate in rows:
+            group = self._group(tuple(key))
+            group.texts += [
+                Totals(actual=_parsed(currency, cost), pending=_parsed(estimate_currency or currency, estimate))
+            ]
+
+    def totals(self) -> dict[Key, Totals]:
+        """The totals of each group."""
+        return {key: group.total() for key, group in self._groups.items()}
+
+    def _group(self, key: Key) -> _Group:
+        if (found := self._groups.get(key)) is None:
+            found = self._groups[key] = _Group()
+        return found
 
 
-def _totals(currency: str | None, estimate_currency: str | None, *sums: int) -> Totals:
-    cost_high, cost_low, estimate_high, estimate_low, costs, estimates, *counts, tokens_in, tokens_out, _ = sums
-    settled, calculated, estimated, unpriced = counts
-    return Totals(
-        actual=_amounts(currency if costs else None, cost_high, cost_low),
-        pending=_amounts(estimate_currency if estimates else None, estimate_high, estimate_low).without_zeros(),
-        settled=settled,
-        calculated=calculated,
-        estimated=estimated,
-        unpriced=unpriced,
-        input_tokens=tokens_in,
-        output_tokens=tokens_out,
+class _Group:
+    __slots__ = ("actual", "counts", "pending", "texts")
+
+    def __init__(self) -> None:
+        self.actual: dict[str, int] = {}
+        self.pending: dict[str, int] = {}
+        self.counts: list[int] = [0] * _COUNTS
+        self.texts: list[Totals] = []
+
+    def total(self) -> Totals:
+        settled, calculated, estimated, unpriced, tokens_in, tokens_out = self.counts
+        total = Totals(
+            actual=Amounts({currency: pico_amount(pico) for currency, pico in self.actual.items()}),
+            pending=Amounts({currency: pico_amount(pico) for currency, pico in self.pending.items() if pico}),
+            settled=settled,
+            calculated=calculated,
+            estimated=estimated,
+            unpriced=unpriced,
+            input_tokens=tokens_in,
+            output_tokens=tokens_out,
+        )
+        return reduce(Totals.plus, self.texts, total)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Entries as SQL: what stands behind FROM, and a condition that continues a WHERE, each with its values."""
+
+    where: str = ""
+    values: Sequence[object] = ()
+    table: str = "entries"
+    given: Sequence[object] = ()
+
+
+IN_RANGES: Final = (
+    "json_each(?) AS range CROSS JOIN entries INDEXED BY entries_by_time"
+    " ON entries.occurred_us >= json_extract(range.value, '$[0]')"
+    " AND entries.occurred_us < json_extract(range.value, '$[1]')"
+)
+"""The table of a `Source` of the entries that occurred in some ranges, given as a JSON text of pairs."""
+
+
+def entry_sums(connection: sqlite3.Connection, fields: Sequence[str], source: Source, sums: Sums) -> None:
+    """Add the groups of those entries; amounts that no integer holds are only counted."""
+    columns, names = _columns(fields)
+    group = ", ".join(str(number + 1) for number in range(len(fields) + len(CURRENCIES)))
+    sums.add(
+        connection.execute(
+            f"SELECT {columns}, {', '.join(MEASURES.values())} FROM {source.table} WHERE true {source.where}"  # noqa: S608 - all of it is ours
+            f" GROUP BY {group}",
+            (*names, *source.given, *source.values),
+        )
     )
 
 
-def _amounts(currency: str | None, high: int, low: int) -> Amounts:
-    return Amounts({currency: pico_amount(high * _HALF + low)} if currency else None)
+def finer_sums(connection: sqlite3.Connection, fields: Sequence[str], source: Source, sums: Sums) -> None:
+    """Add the amounts of those entries that no integer holds."""
+    columns, names = _columns(fields)
+    sums.add_finer(
+        connection.execute(
+            f"SELECT {columns}, {_FINER_TEXTS} FROM {source.table} WHERE {IS_FINER} {source.where}",  # noqa: S608 - as above
+            (*names, *source.given, *source.values),
+        )
+    )
 
 
-def _from_text(currency: str, estimate_currency: str, cost: str | None, estimate: str | None) -> Totals:
-    return Totals(actual=_parsed(currency, cost), pending=_parsed(estimate_currency, estimate))
+def _columns(fields: Sequence[str]) -> tuple[str, list[str]]:
+    """The group and the currencies, with the values that these expressions need."""
+    keys = [value_of(field) for field in fields]
+    columns = [*(expression for expression, _ in keys), *(f"entries.{name}" for name in CURRENCIES)]
+    return ", ".join(columns), [name for _, names in keys for name in names]
 
 
 def _parsed(currency: str, text: str | None) -> Amounts:

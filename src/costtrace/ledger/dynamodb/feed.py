@@ -21,6 +21,8 @@ from costtrace.ledger.protocol import day_text
 
 _BITS: Final = 10
 _DAY_US: Final = 86_400_000_000
+_FEW: Final = 50
+"""Rows of a shard that are read at a time where a page of messages is wanted."""
 _EARLY: Final = timedelta(days=2)
 """How much later than it was stored an entry may claim to have occurred and still be found by its moment."""
 
@@ -80,6 +82,17 @@ class Feed:
         for day in self._table.partition(FEED, since=first):
             parts = (self._table.feed(_part(day["sk"]["S"], shard), after=after, page=page) for shard in range(SHARDS))
             yield from heapq.merge(*parts, key=number_of)
+
+    def walk_back(self, *, before: int | None = None) -> Iterator[Item]:
+        """The rows in front of that number, the greatest number first."""
+        for day in self._table.partition(FEED, newest_first=True):
+            if before is not None and day["sk"]["S"] > day_of(before):
+                continue
+            parts = [
+                self._table.feed(_part(day["sk"]["S"], shard), before=before, page=_FEW, newest_first=True)
+                for shard in range(SHARDS)
+            ]
+            yield from heapq.merge(*parts, key=number_of, reverse=True)
 
     def last(self) -> int:
         """The greatest number; 0 where there is none."""

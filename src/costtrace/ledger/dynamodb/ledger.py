@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from datetime import UTC, tzinfo
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
@@ -25,9 +26,10 @@ from costtrace.ledger.dynamodb.parallel import Written, of_one_id, of_one_messag
 from costtrace.ledger.dynamodb.table import Table
 from costtrace.ledger.dynamodb.waits import Waits
 from costtrace.ledger.dynamodb.writing import Writer
-from costtrace.ledger.protocol import EVERYTHING, LedgerHealth, Selection, check_groups
-from costtrace.ledger.selecting import group_of, is_selected
-from costtrace.messages import Message, Totals, fold, totals_of
+from costtrace.ledger.framed import Framed
+from costtrace.ledger.protocol import EVERYTHING, LedgerHealth, Recent, Selection
+from costtrace.ledger.selecting import is_selected, totals_by
+from costtrace.messages import Message, Totals, fold
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -39,7 +41,7 @@ _SPARE_S: Final = 0.1
 """How long before the end of the time that remains a scope stops writing."""
 
 
-class DynamoDBLedger:
+class DynamoDBLedger(Framed):
     """An append-only ledger in one table, written with put-if-absent only. Safe to use from many threads.
 
     An entry is known by its message and its id. `append` and `spool` return when DynamoDB has what they were given,
@@ -169,14 +171,25 @@ class DynamoDBLedger:
         self._catch_up()
         yield from self._waits.waiting(kinds)
 
-    def totals(self, by: Sequence[str] = (), selection: Selection = EVERYTHING) -> dict[tuple[str | None, ...], Totals]:
+    def totals(
+        self, by: Sequence[str] = (), selection: Selection = EVERYTHING, zone: tzinfo = UTC
+    ) -> dict[tuple[str | None, ...], Totals]:
         """The totals of each group, summed here: every selected entry is read."""
-        fields = check_groups(by)
-        totals: dict[tuple[str | None, ...], Totals] = {}
-        for _, entry in self.entries(selection=selection):
-            key = group_of(entry, fields)
-            totals[key] = totals.get(key, Totals()).plus(totals_of(entry))
-        return totals
+        return totals_by((entry for _, entry in self.entries(selection=selection)), by, zone)
+
+    def recent(self, limit: int, *, before: int | None = None, selection: Selection = EVERYTHING) -> list[Recent]:
+        """The messages whose latest selected entry was stored last, as far as the index has it."""
+        self._catch_up()
+        found: dict[str, Recent] = {}
+        for row in self._feed.walk_back(before=before) if limit > 0 else ():
+            entry, seq = entry_of(row), number_of(row)
+            if entry is None or not is_selected(entry, selection) or entry.message_uuid in found:
+                continue
+            if before is None or not self._has_later(entry.message_uuid, before, selection):
+                found[entry.message_uuid] = Recent(message_uuid=entry.message_uuid, seq=seq)
+            if len(found) == limit:
+                break
+        return list(found.values())
 
     def last_seq(self) -> int:
         """The sequence number of the entry that was stored last, as far as the index has it; 0 where there is none."""
@@ -237,6 +250,14 @@ class DynamoDBLedger:
             buffer.after_fork()
         self._table.after_fork()
         self._writer.after_fork()
+
+    def _has_later(self, message_uuid: str, seq: int, selection: Selection) -> bool:
+        """Whether the message was on an earlier page: it has a selected entry of that number or a greater one."""
+        rows = self._table.partition(message_key(message_uuid))
+        return any(
+            (entry := entry_of(row)) is not None and number_of(row) >= seq and is_selected(entry, selection)
+            for row in rows
+        )
 
     def _open_scopes(self) -> list[Buffer]:
         """The scopes of this ledger that were opened around here, the outermost first; some may have ended by now."""

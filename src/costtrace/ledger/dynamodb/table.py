@@ -111,16 +111,26 @@ class Table:
             ConsistentRead=True,
         )
 
-    def feed(self, feed: str, *, after: int = 0, page: int | None = None, newest_first: bool = False) -> Iterator[Item]:
-        """The items of one part of the index behind a number, in the order of their numbers.
+    def feed(
+        self,
+        feed: str,
+        *,
+        after: int = 0,
+        before: int | None = None,
+        page: int | None = None,
+        newest_first: bool = False,
+    ) -> Iterator[Item]:
+        """The items of one part of the index behind a number, or in front of one, in the order of their numbers.
 
-        An index is a moment behind its table. `page` is how many are read at a time; a megabyte of them unless given.
+        An index is a moment behind its table; `after` and `before` exclude each other. `page` is how many are read at a
+        time; a megabyte of them unless given.
         """
         few = {} if page is None else {"Limit": page}
+        bound = ("seq > :seq", after) if before is None else ("seq < :seq", before)
         return self._pages(
             IndexName=INDEX,
-            KeyConditionExpression="feed = :feed AND seq > :after",
-            ExpressionAttributeValues={":feed": {"S": feed}, ":after": {"N": str(after)}},
+            KeyConditionExpression=f"feed = :feed AND {bound[0]}",
+            ExpressionAttributeValues={":feed": {"S": feed}, ":seq": {"N": str(bound[1])}},
             ScanIndexForward=not newest_first,
             **few,
         )
