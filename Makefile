@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo demo-aws test lint bench bench-pricing bench-webhooks bench-drain bench-write-units mutation clean
+.PHONY: demo demo-aws test lint bench bench-pricing bench-webhooks bench-drain bench-scale bench-write-units mutation clean
 
 demo: $(VENV)/.demo
 	$(BIN)/costtrace demo
@@ -34,6 +34,9 @@ bench-webhooks: $(VENV)/.test
 
 bench-drain: $(VENV)/.test
 	$(BIN)/python benchmarks/drain.py $(ARGS)
+
+bench-scale: $(VENV)/.test
+	$(BIN)/python benchmarks/scale.py $(ARGS)
 
 bench-write-units: $(VENV)/.test
 	$(BIN)/python benchmarks/write_units.py $(ARGS)
