@@ -12,6 +12,7 @@ from typing import Annotated, Final, TextIO
 
 import typer
 
+from costtrace.cli.export_parquet import parquet
 from costtrace.cli.files import exact_output, whole_file, whole_text_file
 from costtrace.cli.options import AsJson, Last, LedgerUrl, Since, Until, existing_ledger, selection
 from costtrace.cli.output import on_terminal, progress, show, show_json
@@ -107,6 +108,9 @@ def jsonl(
     with progress(_DOING), whole_text_file(output) as stream:
         count = _write_lines((entry for _, entry in entries), stream)
     show([Title(f"{count} {'entry' if count == 1 else 'entries'} in {output}")])
+
+
+export_app.command(epilog=_EXIT_CODES)(parquet)
 
 
 def _working() -> AbstractContextManager[None]:
