@@ -19,11 +19,13 @@ import costtrace
 
 
 @contextmanager
-def recorder(tracer_provider: Any = None, clock: Callable[[], int] = time.time_ns) -> Iterator[costtrace.Recorder]:
+def recorder(
+    tracer_provider: Any = None, clock: Callable[[], int] = time.time_ns, spans: str = "leaf"
+) -> Iterator[costtrace.Recorder]:
     """A recorder on a fresh ledger that goes away with its directory."""
     with TemporaryDirectory(prefix="costtrace-bench-") as directory:
         ledger = costtrace.open_ledger(f"sqlite:///{Path(directory, 'costs.db')}")
-        opened = costtrace.Recorder(ledger, tracer_provider=tracer_provider, clock=clock)
+        opened = costtrace.Recorder(ledger, tracer_provider=tracer_provider, clock=clock, spans=spans)
         yield opened
         opened.close()
 
@@ -70,6 +72,13 @@ def with_span() -> Iterator[Attached]:
         yield Attached(
             callbacks=[costtrace.CostCallbackHandler(opened)], drain=drain, records=lambda: int(exporter.spans)
         )
+
+
+@contextmanager
+def spans_off() -> Iterator[Attached]:
+    """In a process that has an SDK, of which costtrace is told to make no use."""
+    with sdk_provider() as (provider, _), recorder(provider, spans="off") as opened, _attached(opened) as attached:
+        yield attached
 
 
 @contextmanager

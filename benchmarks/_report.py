@@ -10,6 +10,7 @@ OF_LEANEST_PEER = 0.33
 OF_POSTHOG = 0.08
 SPAN_OF_LEANEST_PEER = 0.85
 SPAN_OVER_BARE_US = 60.0
+SPANS_OFF_US = 2.0
 IN_FLIGHT_BYTES = 500.0
 LEFT_OVER_BYTES = 5.0  # Per run: what a dict that has grown once keeps.
 
@@ -67,6 +68,10 @@ def overhead_checks(added: Mapping[str, Added]) -> list[Check]:
     if spans and bare:
         measured = spans.beyond(bare)
         checks.append(Check(bar="with span, over a bare span", measured=measured, limit=SPAN_OVER_BARE_US, unit=" µs"))
+    off = added.get("costtrace-spans-off")
+    if off and ours:
+        measured = off.beyond(ours)
+        checks.append(Check(bar="spans off, over ledger only", measured=measured, limit=SPANS_OFF_US, unit=" µs"))
     for name in ("costtrace", "costtrace-span"):
         if name in added and added[name].records is not None:
             measured = 1 - (added[name].records or 0)

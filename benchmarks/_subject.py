@@ -71,6 +71,12 @@ SUBJECTS = (
         distributions=(_OURS, _SDK),
     ),
     Subject(
+        name="costtrace-spans-off",
+        title="costtrace, ledger, SDK there, spans off",
+        factory="_ours:spans_off",
+        distributions=(_OURS, _SDK),
+    ),
+    Subject(
         name="bare-span",
         title="a bare SDK span, same attributes",
         factory="_ours:bare_span",

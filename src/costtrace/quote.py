@@ -288,7 +288,7 @@ _new_quote: Final = object.__new__
 ) = (Quote.__dict__[slot.name].__set__ for slot in fields(Quote))
 
 
-def exact_quote(amount: Decimal, currency: str, lines: tuple[QuoteLine, ...], basis: PriceBasis) -> Quote:
+def exact_quote(amount: Decimal, currency: str, lines: tuple[QuoteLine, ...], basis: PriceBasis | None) -> Quote:
     """The quote of a sum of lines at rates known to apply, three times as fast as the constructor, which checks."""
     quote = _new_quote(Quote)
     _set_status(quote, QuoteStatus.EXACT)

@@ -90,6 +90,8 @@ def text(value: object) -> str | None:
     """The value as a text an entry can hold, or None. Ids come as numbers and UUIDs as well."""
     if type(value) is str and 0 < len(value) <= MAX_TEXT and value.isascii():
         return value
+    if value is None:
+        return None
     if isinstance(value, (int, UUID)) and not isinstance(value, bool):
         return str(value)
     if not isinstance(value, str) or not value:

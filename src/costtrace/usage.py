@@ -153,6 +153,11 @@ def raw_text(raw: Mapping[str, Any]) -> _RawText:
     return _RawText(text if len(text) <= _MAX_RAW else encode({"unreadable": f"{len(text)} characters"}))
 
 
+def known_raw(text: str) -> _RawText:
+    """The text that `raw_text` would make of the same record, where that has been seen to."""
+    return _RawText(text)
+
+
 def _checked_raw(text: object) -> _RawText:
     try:
         raw = decode(str(text)) if isinstance(text, str) else None

@@ -66,6 +66,8 @@ def work(ledger: SqliteLedger, plan: dict[str, Any], worker: str) -> None:
         entry = entry_of(worker, number)
         for entry_id in ledger.append([entry]):
             os.write(1, f"{entry_id}\n".encode())
+        if "advance_by" in plan:
+            ledger.rollups.advance(plan["advance_by"], patiently=True)
 
 
 def main(path: str, plan: dict[str, Any]) -> NoReturn:

@@ -19,13 +19,13 @@ from costtrace.entry import Entry
 from costtrace.errors import InvalidValue, LedgerUnusable
 from costtrace.jsontext import encode
 from costtrace.ledger import SqliteLedger
-from costtrace.ledger.rows import to_row
+from costtrace.ledger.rows import COLUMNS, to_line, to_row
 from costtrace.ledger.spool import MAGIC, Spool, frame, frames, next_frame
 from tests.factories import make_costs, make_entry
 
 
 def record(entry: Entry) -> bytes:
-    return encode(to_row(entry)).encode()
+    return to_line(to_row(entry))
 
 
 def leave_segment(ledger: SqliteLedger, name: str, content: bytes) -> None:
@@ -126,9 +126,10 @@ def test_megabytes_of_rubbish_between_two_records_are_passed_over(sqlite: Sqlite
 def row_with(position: int, value: Any) -> bytes:
     row: list[Any] = to_row(make_entry(50))
     row[position] = value
-    return encode(row).encode()
+    return to_line(row)
 
 
+SCALARS, BASIS, BODY = record(make_entry(50)).split(b"\n")
 POISON = {
     "no JSON": b"never written by us",
     "no UTF-8": b"\xff\xfe\xfd",
@@ -138,12 +139,15 @@ POISON = {
     "an object": b"{}",
     "an empty list": b"[]",
     "a short list": b"[1,2,3]",
-    "a row of a later layout": encode([*to_row(make_entry(50)), "more"]).encode(),
+    "a row of a later layout": encode(["more", 1 << len(COLUMNS)]).encode() + b"\n\n{}",
+    "more values than columns": SCALARS.replace(b"[", b'["more",', 1) + b"\n" + BASIS + b"\n" + BODY,
+    "no word of which columns": b'["llm/1","m"]\n\n{}',
     "no entry_id": row_with(0, None),
     "no message_uuid": row_with(1, None),
-    "no body": row_with(-1, None),
+    "no body": SCALARS + b"\n" + BASIS,
+    "a body that is no text": SCALARS + b"\n" + BASIS + b"\n\xff",
     "a list for a text": row_with(7, ["a"]),
-    "an object for the basis": row_with(-2, {"a": 1}),
+    "a basis that is no text": SCALARS + b"\n\xff\n" + BODY,
     "an integer beyond 64 bits": row_with(4, 2**63),
 }
 

@@ -104,6 +104,10 @@ def _settings(settings: Settings, given: Mapping[str, str]) -> Iterator[Check]:
         found = setting_text(variable, values[variable.removeprefix("COSTTRACE_").lower()])
         origin = f" (from {given[variable]})" if variable in given else ""
         yield Check(name=variable, state="ok", found=found + origin)
+    try:
+        settings.tracing()
+    except ConfigurationError as error:
+        yield Check(name="spans", state="fail", found=str(error))
     for variable in unknown_variables():
         advice = f"nothing reads it; known are {', '.join(VARIABLES)}"
         yield Check(name=variable, state="warn", found="is set", advice=advice)
@@ -247,7 +251,7 @@ def _instrumentation(distributions: Sequence[str], *, langsmith: bool) -> Check:
     found += ["LangSmith sends its runs as spans (its tracing mode)"] if langsmith else []
     if not found:
         return Check(name="instrumentation", state="ok", found="no other one is installed")
-    advice = 'only one should own the cost on spans: switch off theirs, or ours by Recorder(..., spans="off")'
+    advice = 'only one should own the cost on spans: switch off theirs, or ours: Recorder(..., spans="off"), COSTTRACE_SPANS=off'
     return Check(name="instrumentation", state="warn", found="; ".join(found), advice=advice)
 
 

@@ -15,7 +15,7 @@ from costtrace.errors import ConfigurationError
 from costtrace.settings import Settings
 
 if TYPE_CHECKING:
-    from costtrace.cli.price_lists import Listed
+    from costtrace.pricing.listing import Listed
     from costtrace.pricing.updates import PriceUpdate
 
 _COLUMNS: Final = (
@@ -35,7 +35,7 @@ def prices(ctx: typer.Context, *, as_json: AsJson = False, rates: RatesFile = No
     """Show the price lists in use, the one that decides first on top."""
     if ctx.invoked_subcommand is not None:
         return
-    from costtrace.cli.price_lists import listed  # noqa: PLC0415 - the price table, which other commands do without
+    from costtrace.pricing.listing import listed  # noqa: PLC0415 - the price table, which other commands do without
 
     settings = Settings.from_environment()
     settings = replace(settings, rates=rates or settings.rates, prices=prices or settings.prices)

@@ -14,6 +14,7 @@ from costtrace.cli.options import AsJson, LedgerUrl, existing_ledger
 from costtrace.cli.output import progress, show, show_json, show_json_line
 from costtrace.cli.pages.sms import reconciled_page, settled_line, settled_page
 from costtrace.settings import Settings
+from costtrace.telemetry import set_up_where_asked
 
 if TYPE_CHECKING:
     from costtrace.twilio.reconcile import Reconcile
@@ -88,13 +89,17 @@ def reconcile(
 def _settlement(settings: Settings, ledger: str | None) -> Settlement:
     from costtrace.twilio.settlement import Settlement  # noqa: PLC0415 - no other command asks Twilio
 
-    return Settlement(settings.twilio_client(), existing_ledger(ledger))
+    set_up_where_asked()
+    tracing = settings.tracing()
+    return Settlement(settings.twilio_client(), existing_ledger(ledger), tracing=tracing)
 
 
 def _reconcile(settings: Settings, ledger: str | None) -> Reconcile:
     from costtrace.twilio.reconcile import Reconcile  # noqa: PLC0415 - no other command asks Twilio
 
-    return Reconcile(settings.twilio_client(), existing_ledger(ledger), hasher=settings.number_hasher())
+    set_up_where_asked()
+    client, hasher, tracing = settings.twilio_client(), settings.number_hasher(), settings.tracing()
+    return Reconcile(client, existing_ledger(ledger), hasher=hasher, tracing=tracing)
 
 
 def _told(settled: Settled) -> None:

@@ -39,7 +39,7 @@ def warn_of_others() -> None:
         if first:
             _log.warning(
                 "%s makes spans of LangChain calls beside costtrace: each call is in the trace twice. Switch it off, or"
-                ' have Recorder(..., spans="off"); the ledger counts each call once in any case',
+                ' have Recorder(..., spans="off") or COSTTRACE_SPANS=off; the ledger counts each call once in any case',
                 found,
             )
 

@@ -11,6 +11,7 @@ from typing import Final
 
 from costtrace.errors import LedgerError, LedgerUnavailable, LedgerUnusable
 from costtrace.ledger.checkpoints import BY_COMMIT_PAGES, Checkpoints
+from costtrace.ledger.conditions import know_tags
 from costtrace.ledger.schema import migrate
 
 _PASSING: Final = frozenset(
@@ -65,11 +66,20 @@ class Database:
                     connection.execute("COMMIT")
 
     @contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
-        """A transaction that holds the write lock from its start; committed at the end, rolled back on any error."""
+    def writing(self, *, at_once: bool = False) -> Iterator[sqlite3.Connection]:
+        """A transaction that holds the write lock from its start; committed at the end, rolled back on any error.
+
+        With `at_once`, LedgerUnavailable where another process holds that lock.
+        """
         with self._lock, self._translated():
             connection = self._open()
-            connection.execute("BEGIN IMMEDIATE")
+            if at_once:
+                connection.execute("PRAGMA busy_timeout = 0")
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            finally:
+                if at_once:
+                    connection.execute(f"PRAGMA busy_timeout = {round(self._busy_timeout_s * 1000)}")
             try:
                 yield connection
                 connection.execute("COMMIT")
@@ -142,6 +152,7 @@ class Database:
             connection.execute(f"PRAGMA synchronous = {self._synchronous}")
             connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
             connection.execute(f"PRAGMA wal_autocheckpoint = {BY_COMMIT_PAGES}")
+            know_tags(connection)
             migrate(connection)
             _use_wal(connection)
         except BaseException:

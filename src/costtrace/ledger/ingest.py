@@ -9,22 +9,17 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Final
 
 from costtrace.errors import LedgerUnusable
-from costtrace.jsontext import decode
 from costtrace.ledger.database import Database
-from costtrace.ledger.rows import COLUMNS, Row
+from costtrace.ledger.rows import Parts, Row, from_line, insertion, parts_of
 from costtrace.ledger.spool import MAGIC, Spool, frames, is_of_another_version, next_frame
 
 _log: Final = logging.getLogger("costtrace")
-_INSERT: Final = (
-    f"INSERT INTO entries ({', '.join(COLUMNS)}, basis, body) "  # noqa: S608 - our own column names
-    f"VALUES ({', '.join('?' * (len(COLUMNS) + 2))}) ON CONFLICT (entry_id) DO NOTHING"
-)
-_BASIS: Final = len(COLUMNS)
 _BATCH_BYTES: Final = 4 * 1024 * 1024
 """A few thousand records: enough to make a commit cheap, little enough to stay in SQLite's cache."""
 _REFUSED: Final = (
@@ -133,11 +128,11 @@ def _records(data: bytes, *, writer_gone: bool, more: bool) -> tuple[list[bytes]
 
 def _store(connection: sqlite3.Connection, segment: str, records: Sequence[bytes]) -> None:
     try:
-        insert_rows(connection, [decode(record) for record in records])
+        _insert_lines(connection, records)
     except _REFUSED:
         for record in records:  # one of them is the culprit; the others must not wait for it
             try:
-                insert_rows(connection, [decode(record)])
+                _insert_lines(connection, [record])
             except _REFUSED as error:
                 _log.error("a spooled entry cannot be stored and was put aside: %s", error)
                 connection.execute(
@@ -145,18 +140,35 @@ def _store(connection: sqlite3.Connection, segment: str, records: Sequence[bytes
                 )
 
 
-def insert_rows(connection: sqlite3.Connection, rows: Sequence[Row]) -> None:
+def insert_rows(connection: sqlite3.Connection, rows: Iterable[Row]) -> None:
     """Insert the rows whose entry_id is new."""
-    ids: dict[str | int | None, int | None] = {None: None}
-    for row in rows:
-        basis = row[_BASIS]
-        if basis not in ids:
-            ids[basis] = _basis_id(connection, basis)
-        row[_BASIS] = ids[basis]
-    connection.executemany(_INSERT, rows)
+    _insert(connection, map(parts_of, rows))
 
 
-def _basis_id(connection: sqlite3.Connection, basis: str | int | None) -> int:
+def _insert_lines(connection: sqlite3.Connection, lines: Iterable[bytes]) -> None:
+    _insert(connection, map(from_line, lines))
+
+
+def _insert(connection: sqlite3.Connection, parts: Iterable[Parts]) -> None:
+    """Neighbours that have values in the same columns are inserted together."""
+    ids: dict[bytes, int] = {}
+    for (mask, has_basis), alike in groupby(parts, _shape):
+        rows = []
+        for _, values, basis in alike:
+            if basis:
+                if basis not in ids:
+                    ids[basis] = _basis_id(connection, basis.decode())
+                values.append(ids[basis])
+            rows.append(values)
+        connection.executemany(insertion(mask, basis=has_basis), rows)
+
+
+def _shape(parts: Parts) -> tuple[int, bool]:
+    mask, _, basis = parts
+    return mask, bool(basis)
+
+
+def _basis_id(connection: sqlite3.Connection, basis: str) -> int:
     """Thousands of entries share a basis, so it is stored once."""
     connection.execute("INSERT OR IGNORE INTO price_basis (body) VALUES (?)", (basis,))
     row: tuple[int] = connection.execute("SELECT id FROM price_basis WHERE body = ?", (basis,)).fetchone()

@@ -66,6 +66,10 @@ SELECT: Final = (
 Row = list[str | int | None]
 """The scalar columns in order, then the price basis and the body as JSON texts."""
 
+Parts = tuple[int, list[Any], bytes]
+"""A row without its empty columns: which columns it has, the first as bit 0; their values and the body; the basis."""
+_BITS: Final = tuple(1 << number for number in range(len(COLUMNS)))
+_ALL: Final = sum(_BITS)
 _QUOTE_STATUSES: Final[Mapping[str, QuoteStatus]] = {status.value: status for status in QuoteStatus}
 
 
@@ -109,6 +113,59 @@ def to_row(entry: Entry) -> Row:
         quote.basis.json_text if quote is not None and quote.basis is not None else None,
         _body(entry),
     ]
+
+
+def to_line(row: Row) -> bytes:
+    """The row as the spool holds it, in three lines: scalars as a JSON list, price basis, body.
+
+    Of the scalars only those that are there, and last which they are. A text that is JSON already is not escaped to be
+    written and read once more, and a basis is the same bytes in thousands of lines.
+    """
+    mask, values, basis = parts_of(row)
+    body = values.pop()
+    return b"%b\n%b\n%b" % (encode([*values, mask]).encode(), basis, body.encode())
+
+
+def from_line(line: bytes) -> Parts:
+    """The row that was written so; raises ValueError for what is no such line."""
+    first = line.index(b"\n")  # twice as fast as to split it
+    second = line.index(b"\n", first + 1)
+    values: list[Any] = decode(line[:first])
+    mask = values.pop()
+    values.append(line[second + 1 :].decode())
+    return mask, values, line[first + 1 : second]
+
+
+def parts_of(row: Row) -> Parts:
+    """The row without its empty columns.
+
+    Python's sqlite3 takes ten times as long to bind None as a text, and most columns of most entries are None.
+    """
+    *scalars, basis, body = row
+    mask = sum([bit for bit, value in zip(_BITS, scalars, strict=True) if value is not None])
+    return mask, [*(value for value in scalars if value is not None), body], str(basis or "").encode()
+
+
+def column_bit(name: str) -> int:
+    """The bit that says that a row has that column."""
+    return _BITS[COLUMNS.index(name)]
+
+
+@lru_cache(maxsize=256)
+def insertion(mask: int, *, basis: bool) -> str:
+    """The SQL that stores those columns and the body, and after them the id of the basis if there is one.
+
+    Raises ValueError for columns that this version does not know.
+    """
+    if not 0 < mask <= _ALL:
+        raise ValueError(f"columns {mask:#x} of a row; known are {_ALL:#x}")
+    columns = [*(name for bit, name in zip(_BITS, COLUMNS, strict=True) if mask & bit), "body"]
+    if basis:
+        columns.append("basis")
+    return (
+        f"INSERT INTO entries ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"  # noqa: S608 - our own column names
+        " ON CONFLICT (entry_id) DO NOTHING"
+    )
 
 
 def _body(entry: Entry) -> str:
@@ -162,8 +219,8 @@ def from_row(row: Sequence[Any]) -> Entry:
     spent = None if cost is None else _money(cost, currency)
     expected = None if estimate is None else _money(estimate, estimate_currency or currency)
     quote, span = body.get("quote"), body.get("span")
-    return _made(
-        _ENTRY,
+    return made(
+        ENTRIES,
         entry_id,
         message_uuid,
         kind,
@@ -199,7 +256,8 @@ def _maker(kind: type[T]) -> _Maker[T]:
     return _Maker(kind, tuple(kind.__dict__[slot.name].__set__ for slot in fields(kind)))  # type: ignore[arg-type]  # all of them are dataclasses
 
 
-def _made(maker: _Maker[T], *values: Any) -> T:
+def made(maker: _Maker[T], *values: Any) -> T:
+    """The value with those fields, in their order, none of which is checked."""
     made = _new(maker.kind)
     for put, value in zip(maker.puts, values, strict=True):
         put(made, value)
@@ -207,8 +265,8 @@ def _made(maker: _Maker[T], *values: Any) -> T:
 
 
 _new: Final = object.__new__
-_ENTRY: Final = _maker(Entry)
-_USAGE: Final = _maker(Usage)
+ENTRIES: Final = _maker(Entry)
+USAGES: Final = _maker(Usage)
 _set_amount, _set_currency = _maker(Money).puts
 _CONTEXTS: Final = _maker(Context)
 
@@ -221,8 +279,8 @@ def _money(text: str, currency: str) -> Money:
 
 
 def _usage(stored: Mapping[str, Any], raw: Mapping[str, Any], input_tokens: int, output_tokens: int) -> Usage:
-    return _made(
-        _USAGE,
+    return made(
+        USAGES,
         MappingProxyType(stored["buckets"]),
         input_tokens,
         output_tokens,
@@ -273,7 +331,7 @@ def _basis(text: str) -> PriceBasis:
 @lru_cache(maxsize=256)
 def _context(*texts: str | None) -> Context:
     """Entries that were stored together are often about one message."""
-    return _made(_CONTEXTS, *texts, NOTHING.tags)
+    return made(_CONTEXTS, *texts, NOTHING.tags)
 
 
 def _tagged(texts: Sequence[str | None], tags: Mapping[str, str]) -> Context:

@@ -30,7 +30,7 @@ from costtrace.errors import InvalidValue, LedgerError, LedgerUnavailable, Ledge
 if sys.platform != "win32":
     import fcntl
 
-MAGIC: Final = b"CTs2"
+MAGIC: Final = b"CTs3"
 """Begins each frame; its last byte is the version of what stands in it, to be raised with the layout of a row."""
 _SEED: Final = zlib.crc32(MAGIC)
 _HEADER: Final = struct.Struct(">4sII")
@@ -49,29 +49,27 @@ def frame(payload: bytes) -> bytes:
 
 def frames(data: bytes, start: int = 0) -> Iterator[tuple[bytes, int]]:
     """The payloads of whole, undamaged frames from `start` on, each with its end; stops at the first other one."""
-    position = start
-    while (found := _frame_at(data, position)) is not None and found[0] == MAGIC:
-        _, payload, position = found
+    position, size = start, len(data)
+    while (head := position + _HEADER.size) <= size:
+        magic, length, checksum = _HEADER.unpack_from(data, position)
+        position = head + length
+        payload = data[head:position]
+        if magic != MAGIC or position > size or zlib.crc32(payload, _SEED) != checksum:
+            return
         yield payload, position
 
 
 def is_of_another_version(data: bytes, position: int) -> bool:
     """Whether an undamaged frame stands there whose payload this version does not know."""
-    found = _frame_at(data, position)
-    return found is not None and found[0] != MAGIC and found[0][:-1] == MAGIC[:-1]
-
-
-def _frame_at(data: bytes, position: int) -> tuple[bytes, bytes, int] | None:
-    """Magic, payload and end of the whole, undamaged frame that stands there, of whatever version."""
     if len(data) - position < _HEADER.size:
-        return None
+        return False
+    magic: bytes
     magic, length, checksum = _HEADER.unpack_from(data, position)
-    end = position + _HEADER.size + length
-    payload = data[position + _HEADER.size : end]
-    seed = _SEED if magic == MAGIC else zlib.crc32(magic)
-    if end > len(data) or zlib.crc32(payload, seed) != checksum:
-        return None
-    return magic, payload, end
+    if magic == MAGIC or magic[:-1] != MAGIC[:-1]:
+        return False
+    payload = data[position + _HEADER.size : position + _HEADER.size + length]
+    whole: bool = len(payload) == length
+    return whole and zlib.crc32(payload, zlib.crc32(magic)) == int(checksum)
 
 
 def next_frame(data: bytes, start: int) -> int | None:
