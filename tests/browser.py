@@ -51,9 +51,12 @@ class Visit:
 Visiting = Callable[..., Visit]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """One Chromium for all tests; they are skipped where there is none."""
+    """One Chromium for the tests of a module, which are skipped where there is none.
+
+    Playwright keeps an event loop running as long as it is open, beside which no asynchronous test can run.
+    """
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     program = next(filter(None, map(shutil.which, _PROGRAMS)), None)
     if program is None:

@@ -7,15 +7,17 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from costtrace.errors import ConfigurationError, InvalidValue
 from costtrace.ledger import Ledger, open_ledger
 from costtrace.pricing import Catalog
 from costtrace.recorder import Recorder
+from costtrace.tracing import Tracing
 
 if TYPE_CHECKING:
+    from opentelemetry.trace import TracerProvider
     from twilio.rest import Client
 
     from costtrace.exporters import Exporter
@@ -36,6 +38,12 @@ VARIABLES: Final[Mapping[str, str]] = MappingProxyType(
         "COSTTRACE_MODEL": "the model of the Lambda functions' agent; openai:gpt-4o-mini unless set",
         "COSTTRACE_FROM_NUMBER": "the number that Lambda functions send from, +14155550199; none unless set",
         "COSTTRACE_MESSAGING_SERVICE_SID": "the Messaging Service they send through instead, MG...; none unless set",
+        "COSTTRACE_SPANS": "runs that are shown as spans: off, leaf (calls, tools, agents, and what they hang under)"
+        " or all; leaf unless set",
+        "COSTTRACE_SPAN_PRESETS": "further names on spans, separated by commas, for viewers that read names of their"
+        " own: draft443, langfuse, mlflow, openinference, posthog; none unless set",
+        "COSTTRACE_CALLBACK_SPAN": "link (a callback is a trace of its own, linked to its sending) or child (it stands"
+        " below that, for viewers that show no links); link unless set",
         "COSTTRACE_WRITES": "each (Lambda functions store every entry before they go on) or scope (together, before the"
         " answer: sooner, but a function that is killed loses them); each unless set",
         "COSTTRACE_PARKED_QUEUE_URL": "SQS queue of the statuses whose message is not known yet; none unless set",
@@ -71,6 +79,9 @@ class Settings:
     model: str = "openai:gpt-4o-mini"
     from_number: str | None = None
     messaging_service_sid: str | None = None
+    spans: str = "leaf"
+    span_presets: str | None = None
+    callback_span: str = "link"
     writes: str = "each"
     parked_queue_url: str | None = None
     reply_queue_url: str | None = None
@@ -101,6 +112,9 @@ class Settings:
             model=os.environ.get("COSTTRACE_MODEL") or cls.model_default(),
             from_number=os.environ.get("COSTTRACE_FROM_NUMBER") or None,
             messaging_service_sid=os.environ.get("COSTTRACE_MESSAGING_SERVICE_SID") or None,
+            spans=os.environ.get("COSTTRACE_SPANS") or "leaf",
+            span_presets=os.environ.get("COSTTRACE_SPAN_PRESETS") or None,
+            callback_span=os.environ.get("COSTTRACE_CALLBACK_SPAN") or "link",
             writes=os.environ.get("COSTTRACE_WRITES") or "each",
             parked_queue_url=os.environ.get("COSTTRACE_PARKED_QUEUE_URL") or None,
             reply_queue_url=os.environ.get("COSTTRACE_REPLY_QUEUE_URL") or None,
@@ -196,9 +210,29 @@ class Settings:
         """The price lists as these settings say; raises InvalidRates for a file that cannot be used."""
         return Catalog.default(self.rates, self.prices)
 
-    def recorder(self) -> Recorder:
-        """A recorder as these settings say; raises ConfigurationError."""
-        return Recorder(open_ledger(self.ledger, durability=self.durability), catalog=self.catalog())
+    def recorder(self, ledger: Ledger | None = None, **parts: Any) -> Recorder:
+        """A recorder as these settings say, into their ledger unless another is given; raises ConfigurationError.
+
+        `parts` are further ones of `Recorder`.
+        """
+        tracing = self.tracing()  # what it refuses, it refuses before a ledger is made
+        return Recorder(
+            open_ledger(self.ledger, durability=self.durability) if ledger is None else ledger,
+            catalog=self.catalog(),
+            spans=tracing.spans,
+            span_presets=tracing.presets,
+            callback_span=tracing.callback_span,
+            **parts,
+        )
+
+    def tracing(self, tracer_provider: TracerProvider | None = None) -> Tracing:
+        """The spans of what has no recorder, as these settings say; raises ConfigurationError."""
+        try:
+            presets = _words(self.span_presets)
+            return Tracing(tracer_provider, spans=self.spans, presets=presets, callback_span=self.callback_span)
+        except InvalidValue as error:
+            variable = f"COSTTRACE_{error.field.upper()}"
+            raise ConfigurationError(f"{variable}: expected {error.expected}, got {error.value!r}") from None
 
 
 def _words(text: str | None) -> tuple[str, ...]:

@@ -73,6 +73,8 @@ def test_every_setting_is_shown_with_its_value(run: Run, monkeypatch: pytest.Mon
         "COSTTRACE_LEDGER": "sqlite:///given.db (from --ledger)",
         "COSTTRACE_DURABILITY": "full",
         "COSTTRACE_MODEL": "openai:gpt-4o-mini",
+        "COSTTRACE_SPANS": "leaf",
+        "COSTTRACE_CALLBACK_SPAN": "link",
         "COSTTRACE_WRITES": "each",
         "POSTHOG_HOST": "https://us.i.posthog.com",
     }
@@ -97,6 +99,15 @@ def test_a_misspelt_variable_is_pointed_out(run: Run, monkeypatch: pytest.Monkey
     assert found["COSTTRACE_LEGDER"] == [
         {"state": "warn", "found": "is set", "advice": f"nothing reads it; known are {', '.join(VARIABLES)}"}
     ]
+
+
+def test_a_word_for_spans_that_is_unknown_fails(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COSTTRACE_CALLBACK_SPAN", "sibling")
+
+    status, found = checked(run)
+
+    assert status == 1
+    assert found["spans"][0]["found"] == "COSTTRACE_CALLBACK_SPAN: expected one of link, child, got 'sibling'"
 
 
 def test_a_setting_that_is_unknown_fails(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -270,7 +281,7 @@ def test_other_instrumentation_is_pointed_out(run: Run, tmp_path: Path, monkeypa
     named = check["found"].removeprefix("also installed: ").split(", ")
     assert "openinference-instrumentation-langchain" in named  # and what else the machine has
     assert "opentelemetry-instrumentation-requests" not in named
-    advice = 'only one should own the cost on spans: switch off theirs, or ours by Recorder(..., spans="off")'
+    advice = 'only one should own the cost on spans: switch off theirs, or ours by spans="off" or COSTTRACE_SPANS=off'
     assert (check["state"], check["advice"]) == ("warn", advice)
 
 

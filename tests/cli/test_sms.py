@@ -22,8 +22,9 @@ from costtrace.money import Money
 from costtrace.sandbox.twilio import Fate, Fault, Tariff, TwilioServer
 from costtrace.twilio.bill import Bill, FeesIncluded
 from costtrace.twilio.entries import callback_entries
-from costtrace.twilio.reconcile import Reconciled
-from costtrace.twilio.sender import SentMessage, SmsSender
+from costtrace.twilio.outcomes import SentMessage
+from costtrace.twilio.reconciled import Reconciled
+from costtrace.twilio.sender import SmsSender
 from costtrace.twilio.settlement import Settled
 from costtrace.twilio.webhooks import StatusCallback
 from tests.cli.conftest import OnTerminal, Process, Run

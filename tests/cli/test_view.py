@@ -55,6 +55,16 @@ def test_spans_are_written_instead_of_the_page_or_beside_it(run: Run, ledger_url
     assert Path("page.html").exists()
 
 
+def test_page_and_spans_cannot_go_into_one_file(run: Run, ledger_url: str) -> None:
+    done = run("view", MESSAGE, "--otlp", "one.html", "-o", "./one.html", "--ledger", ledger_url)
+
+    assert (done.exit_code, done.stderr) == (
+        2,
+        "costtrace: --otlp: expected another file than --output, got 'one.html'\n",
+    )
+    assert not Path("one.html").exists()
+
+
 def test_as_of_an_earlier_day_only_what_was_known_then_is_drawn(run: Run, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/sms.db"
     reply = priced(asked_in_vain([*thought(), *sent(), said("sent", 5.9)], 60), OUT_SID, "-0.0079", 90_000)

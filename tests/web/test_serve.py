@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import random
 import re
@@ -15,13 +16,16 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
+from urllib.error import HTTPError
+from urllib.request import HTTPCookieProcessor, Request, build_opener
 
 import pytest
 
 from costtrace.ledger import SqliteLedger
 from costtrace.sandbox.twilio import TwilioServer
 from costtrace.sandbox.twilio_carrier import Fate
+from tests.factories import make_entry
 from tests.sandbox.twilio_app import OURS, PHONE, sdk
 
 NEW_TOKEN: Final = "the-token-of-tomorrow"  # noqa: S105 - of the stand-in
@@ -35,6 +39,13 @@ class Serving:
     said: list[str]
 
     @property
+    def link(self) -> str:
+        """Of the dashboard."""
+        found = re.search(r"http://[\d.]+:\d+/\?token=[\w-]{43}$", self.said[-1])
+        assert found is not None
+        return found[0]
+
+    @property
     def port(self) -> int:
         return int(self.address.rpartition(":")[2])
 
@@ -44,6 +55,14 @@ class Serving:
         _, errors = self.process.communicate(timeout=30)
         assert self.process.returncode == 0, errors
         return errors
+
+
+def lines_until_ready(output: IO[str]) -> Iterator[str]:
+    """What it says when it starts, the last line of which is about the dashboard or about signatures."""
+    for line in output:
+        yield line.rstrip()
+        if line.startswith(("dashboard", "there is no dashboard")):
+            return
 
 
 def _stand_in(app: Serving) -> TwilioServer:
@@ -73,7 +92,7 @@ def serving(directory: Path, *words: str, **changes: str) -> Iterator[Serving]:
     ) as process:
         assert process.stdout is not None
         try:
-            said = [process.stdout.readline().rstrip() for _ in range(5)]
+            said = list(lines_until_ready(process.stdout))
             found = re.search(r"http://[\d.]+:\d+", said[0])
             assert found is not None, process.communicate(timeout=10)
             yield Serving(process, found[0], said)
@@ -139,6 +158,7 @@ def test_it_says_where_it_listens_what_for_and_for_which_public_address(tmp_path
             "  POST /sms/callback   the status of a message changed",
             "  GET  /healthz        whether the ledger can be used",
             "signatures are checked against https://sms.example.com",
+            f"dashboard: {app.link}",
         ]
         connection = http.client.HTTPConnection("127.0.0.1", app.port, timeout=10)
         connection.request("GET", "/healthz")
@@ -151,8 +171,10 @@ def test_it_says_where_it_listens_what_for_and_for_which_public_address(tmp_path
 @pytest.mark.parametrize(
     ("changes", "words", "sentence"),
     [
-        ({"TWILIO_AUTH_TOKEN": ""}, (), "TWILIO_AUTH_TOKEN is not set, and without it nobody can tell"),
-        ({"TWILIO_AUTH_TOKEN": " , "}, (), "TWILIO_AUTH_TOKEN is not set, and without it nobody can tell"),
+        ({"TWILIO_AUTH_TOKEN": ""}, ("--no-dashboard",), "there is nothing to serve: TWILIO_AUTH_TOKEN is not set"),
+        ({"TWILIO_AUTH_TOKEN": " , "}, ("--no-dashboard",), "there is nothing to serve: TWILIO_AUTH_TOKEN is not set"),
+        ({"TWILIO_AUTH_TOKEN": ""}, ("--host", "0.0.0.0"), "there is nothing to serve: TWILIO_AUTH_TOKEN is not set"),  # noqa: S104 - nothing comes to listen there
+        ({"COSTTRACE_DASHBOARD_TOKEN": "short-secret"}, (), "COSTTRACE_DASHBOARD_TOKEN: expected 16 to 200 letters"),
         ({"COSTTRACE_PUBLIC_BASE_URL": "example.com"}, (), "COSTTRACE_PUBLIC_BASE_URL: expected an address such as"),
         ({"COSTTRACE_HASH_KEY": "short-secret"}, (), "COSTTRACE_HASH_KEY: expected at least 16 random bytes"),
         ({"COSTTRACE_LEDGER": "redis://x"}, (), "ledger address 'redis://x' is not known"),
@@ -227,3 +249,80 @@ def test_bytes_that_are_no_request_hurt_nobody(tmp_path: Path) -> None:
         errors = app.end()
     assert "Traceback" not in errors
     assert SqliteLedger(tmp_path / "costs.db").last_seq() == 0
+
+
+def get(url: str, **headers: str) -> tuple[int, str]:
+    """Status and text, redirects followed with whatever cookies they set."""
+    opener = build_opener(HTTPCookieProcessor())
+    try:
+        with opener.open(Request(url, headers=headers), timeout=20) as answer:  # noqa: S310 - a loopback address
+            return answer.status, answer.read().decode()
+    except HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+def test_the_dashboard_is_there_without_twilio_and_shows_what_a_report_says(tmp_path: Path) -> None:
+    ledger = SqliteLedger(tmp_path / "costs.db")
+    ledger.append([make_entry(1), make_entry(2)])
+    ledger.close()
+    with serving(tmp_path, TWILIO_AUTH_TOKEN="") as app:
+        assert app.said[2] == "Twilio's webhooks are not taken: TWILIO_AUTH_TOKEN is not set"
+        status, page = get(f"{app.link}&range=all")
+        assert (status, ">0.00625</span> USD" in page) == (200, True)  # 0.003125 twice
+        assert get(app.address)[0] == 401
+        assert get(f"{app.address}/sms/callback")[0] == 401  # no webhook is there
+        found = get(f"{app.link.replace('/?', '/report.json?')}&range=all&by=model")[1]
+        assert app.end() == ""
+    said = subprocess.run(
+        [sys.executable, "-m", "costtrace", "report", "--json", "--by", "model"],
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert json.loads(found) == json.loads(said.stdout)
+
+
+def test_a_link_that_was_set_stays_the_same_and_its_token_out_of_the_log(tmp_path: Path) -> None:
+    token = "a-token-of-a-person-1"  # noqa: S105 - of no dashboard but this
+    with serving(tmp_path, COSTTRACE_DASHBOARD_TOKEN=token) as app:
+        assert app.said[-1] == f"dashboard: {app.address}/?token=$COSTTRACE_DASHBOARD_TOKEN"
+        assert get(f"{app.address}/?token={token}")[0] == 200
+        app.end()
+
+
+def test_looking_at_nothing_makes_no_ledger(tmp_path: Path) -> None:
+    with serving(tmp_path, TWILIO_AUTH_TOKEN="") as app:
+        assert "Nothing was recorded yet" in get(app.link)[1]
+        app.end()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_other_machines_are_shown_no_pages_unless_that_was_asked_for(tmp_path: Path) -> None:
+    with serving(tmp_path, "--host", "0.0.0.0") as app:  # noqa: S104 - for the length of this test
+        assert app.said[-1] == "there is no dashboard at this address unless --dashboard asks for it"
+        assert get(f"http://127.0.0.1:{app.port}/")[0] == 404
+        app.end()
+    with serving(tmp_path, "--host", "0.0.0.0", "--dashboard") as app:  # noqa: S104 - as above
+        assert get(app.link.replace("0.0.0.0", "127.0.0.1"))[0] == 200  # noqa: S104 - as above
+        app.end()
+    with serving(tmp_path, "--no-dashboard") as app:
+        assert app.said[-1] == "there is no dashboard: --no-dashboard"
+        assert get(app.address)[0] == 404
+        app.end()
+
+
+def test_a_chart_that_was_drawn_leaves_no_process_behind(tmp_path: Path) -> None:
+    pytest.importorskip("vl_convert", reason="vl-convert-python is not installed")
+    ledger = SqliteLedger(tmp_path / "costs.db")
+    ledger.append([make_entry()])
+    ledger.close()
+    with serving(tmp_path) as app:
+        status, chart = get(f"{app.link.replace('/?', '/chart.svg?')}&range=all")
+        assert (status, chart[:5]) == (200, "<svg ")
+        children = Path(f"/proc/{app.process.pid}/task/{app.process.pid}/children")
+        drawing = children.read_text().split() if children.exists() else []
+        app.end()
+    assert not [pid for pid in drawing if Path(f"/proc/{pid}").exists()]

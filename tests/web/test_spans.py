@@ -51,7 +51,7 @@ from tests.web.parts import (
 
 UUID = "0199d3a0-0000-7000-8000-000000000001"
 SEND = "s-1"
-SENT = Context(direction="outbound")
+SENT = Context(direction="outbound", thread_id="t1")
 NOON = from_micros(NOW_NS // 1000)
 SENDING = SpanRef(trace_id="c" * 32, span_id="d" * 16)
 UNSAMPLED = replace(SENDING, sampled=False)
@@ -109,6 +109,7 @@ async def test_a_status_is_a_trace_of_its_own_that_links_to_the_sending(ledger: 
         "messaging.operation.type": "process",
         "messaging.destination.name": "sms.status",
         "messaging.message.id": sid(1),
+        "gen_ai.conversation.id": "t1",
         "costtrace.sms.status": "delivered",
     }
     assert span.start_time is not None
@@ -263,6 +264,13 @@ async def test_a_message_that_came_in_is_a_span_and_its_repetition_says_so(ledge
         "costtrace.sms.segments": 1,
     }
     assert (second.attributes or {})["costtrace.sms.duplicate"] is True
+
+
+async def test_a_viewer_of_openinference_is_told_a_kind_for_every_webhook(ledger: SqliteLedger, trace: Traced) -> None:
+    sent(ledger)
+    await answers(app_of(recorder_of(ledger, trace, span_presets=["openinference"])), told("sent"), inbound(2))
+    for name in ("process sms.status", "process sms.inbound"):
+        assert (trace.one(name).attributes or {})["openinference.span.kind"] == "CHAIN"
 
 
 async def test_without_spans_nothing_is_looked_up(ledger: SqliteLedger, trace: Traced) -> None:

@@ -98,12 +98,12 @@ class Runtime:
     def recorder(self) -> Recorder:
         """A recorder into that ledger, whose spans go where OpenTelemetry's variables say."""
         provider = None if self.traces is None else self.traces.provider
-        return Recorder(self.ledger, catalog=self.settings.catalog(), clock=self.clock, tracer_provider=provider)
+        return self.settings.recorder(self.ledger, clock=self.clock, tracer_provider=provider)
 
     @cached_property
     def tracing(self) -> Tracing:
         """The spans of functions that record nothing through the recorder."""
-        return Tracing(None if self.traces is None else self.traces.provider)
+        return self.settings.tracing(None if self.traces is None else self.traces.provider)
 
     @cached_property
     def traces(self) -> Traces | None:

@@ -251,7 +251,7 @@ def _instrumentation(distributions: Sequence[str], *, langsmith: bool) -> Check:
     found += ["LangSmith sends its runs as spans (its tracing mode)"] if langsmith else []
     if not found:
         return Check(name="instrumentation", state="ok", found="no other one is installed")
-    advice = 'only one should own the cost on spans: switch off theirs, or ours: Recorder(..., spans="off"), COSTTRACE_SPANS=off'
+    advice = 'only one should own the cost on spans: switch off theirs, or ours by spans="off" or COSTTRACE_SPANS=off'
     return Check(name="instrumentation", state="warn", found="; ".join(found), advice=advice)
 
 

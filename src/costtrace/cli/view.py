@@ -12,6 +12,7 @@ from costtrace.cli.files import whole_text_file
 from costtrace.cli.options import KnownAt, LedgerUrl, existing_ledger, last_moment
 from costtrace.cli.output import show
 from costtrace.cli.page import Note
+from costtrace.errors import InvalidValue
 from costtrace.reports import turn
 
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9._-]+")
@@ -42,6 +43,8 @@ def view(
 
     One file that loads nothing, made from the ledger: no tracing has to be set up.
     """
+    if otlp is not None and output is not None and otlp.resolve() == output.resolve():
+        raise InvalidValue("--otlp", str(otlp), "another file than --output")
     at = None if known_at is None else last_moment(known_at)
     found = turn(existing_ledger(ledger), message_uuid, at=at)
     notes: list[Note] = []

@@ -23,6 +23,8 @@ _WIDE_PX: Final = 440
 _NARROW_PX: Final = 230
 _EDGE: Final = 6.0
 """Nearer to an edge than this, a label begins or ends at its place instead of being centred there."""
+_THINNEST: Final = 0.001
+"""A bar without any width is not drawn at all, not even its outline."""
 _FURTHEST: Final = 40
 """A wire across more rows than this is drawn at both its ends only."""
 
@@ -129,7 +131,7 @@ def _row(step: Step, scale: Axis, wires: tuple[Wire, ...]) -> Row:
     lasted = None if step.ends is None else length_text(to_micros(step.ends) - to_micros(step.starts))
     return Row(
         step=step,
-        bar=None if step.ends is None else Span(x=start, width=end - start),
+        bar=None if step.ends is None else Span(x=start, width=max(end - start, _THINNEST)),
         under_way=Span(x=end, width=until - end) if until > end else None,
         marks=tuple(_place(scale, mark) for mark in step.marks) or (() if step.ends is not None else (start,)),
         wires=wires,

@@ -42,6 +42,12 @@ def tool_of(entry: Entry) -> str | None:
     return tool if isinstance(tool, str) and tool else None
 
 
+def parent_run(entry: Entry) -> str | None:
+    """The id of the run it happened within."""
+    run = entry.details.get("parent_run_id")
+    return run if isinstance(run, str) else None
+
+
 def outcome(entry: Entry) -> Cell:
     """How it ended."""
     if is_sms(entry):

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
-from costtrace.entry import Entry, Kind, Standing, Status
+from costtrace.entry import Entry, Kind, Status
 from costtrace.times import from_micros, moment_text, to_micros
 from costtrace.view.blocks import Block, Cell, Facts, Note
-from costtrace.view.entries import correction_facts, cost_cell, outcome, reason_of, took, tool_of, unquoted, word
-from costtrace.view.items import EntryItem
+from costtrace.view.entries import correction_facts, is_unpriced, outcome, reason_of, took, tool_of, unquoted, word
+from costtrace.view.items import EntryItem, item_cost
 from costtrace.view.quotes import verdict, working
 from costtrace.view.steps import Lane, Link, LinkType, Step
 
@@ -43,10 +43,10 @@ def entry_step(item: EntryItem, *, number: int, depth: int, corrects: int | None
         starts=entry.recorded_at if is_correction else entry.occurred_at,
         ends=None if is_correction else _end(entry),
         outcome=Cell(word(entry)) if is_correction else _outcome(entry),
-        money=_QUIET if entry.kind == Kind.TOOL_RUN else cost_cell(entry),
+        money=_QUIET if entry.kind == Kind.TOOL_RUN else item_cost(item),
         cost=entry.cost,
         estimate=entry.estimate,
-        reason=reason_of(entry) if entry.standing is Standing.UNPRICED else None,
+        reason=reason_of(entry) if is_unpriced(entry) and not item.replaced else None,
         tokens=None if entry.usage is None else (entry.usage.input_tokens, entry.usage.output_tokens),
         depth=depth,
         links=() if corrects is None else (Link(to=corrects, type=LinkType.CORRECTION_OF),),

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 
 from costtrace.entry import Entry, Kind
 from costtrace.messages import Message
 from costtrace.twilio.legs import Leg
 from costtrace.usage import Usage
-from costtrace.view.entries import corrected, when_recorded
-from costtrace.view.sms import is_sms, legs_of
+from costtrace.view.blocks import Cell
+from costtrace.view.entries import corrected, cost_cell, is_unpriced, last_words, when_recorded
+from costtrace.view.sms import is_sms, leg_cost, legs_of
+
+K = TypeVar("K")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +30,8 @@ class EntryItem:
     """What was said last of the same thing before."""
     usage: Usage | None
     """What was used, by the entry itself or the one it corrects."""
+    replaced: bool = False
+    """Whether a later one took its place."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +51,7 @@ def items_of(message: Message) -> list[Item]:
     """What happened in the order of time; each entry followed by its corrections in the order they were made."""
     entries = [entry for entry in message.entries if not is_sms(entry)]
     corrections = _corrections(entries)
+    standing = {entry.entry_id for entry in last_words(entries)}
     attached = {entry.entry_id for found in corrections.values() for entry in found}
     things: list[Entry | Leg] = [*(entry for entry in entries if entry.entry_id not in attached), *legs_of(message)]
     items: list[Item] = []
@@ -53,12 +60,18 @@ def items_of(message: Message) -> list[Item]:
         if isinstance(thing, Leg):
             items.append(LegItem(number=first, leg=thing, made_by=_makers(thing, items)))
             continue
-        items.append(EntryItem(number=first, entry=thing, usage=thing.usage))
-        believed = thing
-        for correction in corrections.get(thing.entry_id, ()):
-            number, usage = len(items) + 1, thing.usage
-            items.append(EntryItem(number=number, entry=correction, corrects=first, believed=believed, usage=usage))
-            believed = correction
+        believed = None
+        for entry in (thing, *corrections.get(thing.entry_id, ())):
+            item = EntryItem(
+                number=len(items) + 1,
+                entry=entry,
+                corrects=None if believed is None else first,
+                believed=believed,
+                usage=thing.usage,
+                replaced=entry.entry_id not in standing,
+            )
+            items.append(item)
+            believed = entry
     return items
 
 
@@ -92,4 +105,26 @@ def _makers(leg: Leg, items: Iterable[Item]) -> tuple[int, ...]:
     links = leg.details.get("links")
     if not isinstance(links, list):
         return ()
-    return tuple(item.number for item in items if isinstance(item, EntryItem) and item.entry.source_id in links)
+    calls = [item for item in items if isinstance(item, EntryItem) and item.entry.kind == Kind.LLM]
+    return tuple(item.number for item in calls if item.entry.source_id in links)
+
+
+def item_cost(item: Item) -> Cell:
+    """What is said of its cost. What nobody could price, until somebody did, is not called unpriced any more."""
+    if isinstance(item, LegItem):
+        return leg_cost(item.leg)
+    if item.replaced and is_unpriced(item.entry):
+        return Cell("unpriced at first", "dim")
+    return cost_cell(item.entry)
+
+
+def runs_in_circles(one: K, parents: Mapping[K, K | None]) -> bool:
+    """Whether its ancestors lead back to it, which only a confused source can record."""
+    seen = set()
+    here = parents.get(one)
+    while here is not None and here not in seen:
+        if here == one:
+            return True
+        seen.add(here)
+        here = parents.get(here)
+    return False

@@ -15,8 +15,9 @@ from costtrace.reports import Turn
 from costtrace.tracing import names
 from costtrace.view.spans import Span, trace_id_of, tree_of
 
-REPLY_TO: Final = "reply_to"
-"""The link of a message to the one it answers."""
+_LAST_NS: Final = 2**64 - 1
+"""A time in OTLP is a ``fixed64``: 1970 to 2554. A clock that says otherwise is taken for the nearest it can hold."""
+_INT64: Final = range(-(2**63), 2**63)
 _SAMPLED: Final = 1
 _ERROR: Final = 2
 
@@ -42,7 +43,7 @@ def _written(span: Span, trace_id: str, answered: SpanRef | None) -> dict[str, A
     """The span as proto3 JSON has it, but for ids, which OTLP wants in hexadecimal digits."""
     links = [_link(trace_id, other, kind) for other, kind in span.links]
     if answered is not None:
-        links.append(_link(answered.trace_id, answered.span_id, REPLY_TO))
+        links.append(_link(answered.trace_id, answered.span_id, names.REPLY_TO))
     return {
         "traceId": trace_id,
         "spanId": span.span_id,
@@ -50,12 +51,16 @@ def _written(span: Span, trace_id: str, answered: SpanRef | None) -> dict[str, A
         "flags": _SAMPLED,
         "name": span.name,
         "kind": span.kind.value,
-        "startTimeUnixNano": str(span.start_us * 1_000),
-        "endTimeUnixNano": str(span.end_us * 1_000),
+        "startTimeUnixNano": _nanoseconds(span.start_us),
+        "endTimeUnixNano": _nanoseconds(span.end_us),
         "attributes": [_attribute(name, value) for name, value in sorted(span.attributes.items())],
         "links": links,
         "status": {"code": _ERROR} if span.error else {},
     }
+
+
+def _nanoseconds(microseconds: int) -> str:
+    return str(min(max(microseconds * 1_000, 0), _LAST_NS))
 
 
 def _link(trace_id: str, span_id: str, kind: str) -> dict[str, Any]:
@@ -69,7 +74,7 @@ def _attribute(name: str, value: object) -> dict[str, Any]:
 def _value(value: object) -> dict[str, Any]:
     if isinstance(value, bool):
         return {"boolValue": value}
-    if isinstance(value, int):
+    if isinstance(value, int) and value in _INT64:
         return {"intValue": str(value)}
     if isinstance(value, float):
         return {"doubleValue": value}

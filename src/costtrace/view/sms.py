@@ -23,6 +23,8 @@ Clock = Callable[[datetime], str]
 
 TWILIO: Final = "twilio"
 """The provider of what costtrace.twilio records; others have SMS as well."""
+_PRICED: Final = frozenset({END, PRICE})
+"""The kinds of entry of an SMS that can hold a cost."""
 _BAD: Final = frozenset({"failed", "rejected", "undelivered"})
 _FINE: Final = frozenset({"delivered", "read", "received"})
 _HISTORY: Final = (Column("delivery"), Column("time"), Column("from"), Column("said"))
@@ -37,8 +39,13 @@ _REVISIONS: Final = (
 
 
 def is_sms(entry: Entry) -> bool:
-    """Whether the entry tells of an SMS at Twilio."""
-    return entry.kind in KINDS and entry.provider == TWILIO
+    """Whether the entry tells of an SMS at Twilio, which has a name, and a cost from those alone who heard its price.
+
+    An application may record what an SMS cost by itself: that is a purchase like any other.
+    """
+    if entry.kind not in KINDS or entry.provider != TWILIO or (entry.cost is not None and entry.kind not in _PRICED):
+        return False
+    return bool(entry.source_id or isinstance(entry.details.get("send_id"), str))
 
 
 def legs_of(message: Message) -> tuple[Leg, ...]:

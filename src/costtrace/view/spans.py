@@ -19,9 +19,9 @@ from costtrace.tracing import names, sms
 from costtrace.tracing.attributes import entry_attributes, operation_of
 from costtrace.twilio import delivery, legs
 from costtrace.twilio.legs import Leg
-from costtrace.view.entries import corrected, tool_of
+from costtrace.view.entries import corrected, parent_run, tool_of
+from costtrace.view.items import runs_in_circles
 from costtrace.view.sms import is_sms, legs_of
-from costtrace.view.steps import LinkType
 
 MESSAGE: Final = "message"
 """The span above everything that was recorded of a message."""
@@ -74,15 +74,6 @@ def tree_of(message: Message) -> Iterator[Span]:
     """The spans of that message: first the root, then all else by time."""
     root_id = _id(f"message/{message.uuid}", 16)
     found = [*_entries(message, root_id), *_sms(message, root_id)]
-    attributes: dict[str, Any] = {
-        names.MESSAGE_UUID: message.uuid,
-        names.TOTAL_USD: amount_text(message.total.known.usd),
-    }
-    incomplete = message.total.estimated + message.total.unpriced
-    if incomplete > 0:
-        attributes[names.TOTAL_INCOMPLETE] = incomplete
-    if message.context.thread_id:
-        attributes[names.CONVERSATION] = message.context.thread_id
     moments = [moment for span in found for moment in (span.start_us, span.end_us)]
     yield Span(
         span_id=root_id,
@@ -108,13 +99,12 @@ def _root_attributes(message: Message) -> dict[str, Any]:
 def _entries(message: Message, root_id: str) -> Iterator[Span]:
     """What is no SMS: model calls, tools, corrections."""
     entries = [entry for entry in message.entries if not is_sms(entry)]
-    by_run = {entry.source_id: _span_id(entry) for entry in entries if entry.source_id is not None}
+    parents = _parents(entries)
     by_id = {entry.entry_id: _span_id(entry) for entry in entries}
     for entry in entries:
         is_correction = entry.kind == Kind.CORRECTION
         start = to_micros(entry.recorded_at if is_correction else entry.occurred_at)
         original = by_id.get(corrected(entry) or "")
-        parent = by_run.get(str(entry.details.get("parent_run_id")), root_id)
         yield Span(
             span_id=_span_id(entry),
             name=_name(entry),
@@ -122,10 +112,17 @@ def _entries(message: Message, root_id: str) -> Iterator[Span]:
             start_us=start,
             end_us=start + (0 if is_correction else entry.duration_us or 0),
             attributes=entry_attributes(entry),
-            parent_id=root_id if parent == _span_id(entry) else parent,
-            links=[] if original is None else [(original, LinkType.CORRECTION_OF)],
+            parent_id=parents.get(_span_id(entry), root_id),
+            links=[] if original is None else [(original, names.CORRECTION_OF)],
             error=entry.status == Status.FAILED,
         )
+
+
+def _parents(entries: Sequence[Entry]) -> dict[str, str]:
+    """The span that each of them happened within, by its own."""
+    runs = {entry.source_id: _span_id(entry) for entry in entries if entry.kind != Kind.CORRECTION}
+    named = {_span_id(entry): runs.get(parent_run(entry) or "") for entry in entries}
+    return {own: parent for own, parent in named.items() if parent is not None and not runs_in_circles(own, named)}
 
 
 def _name(entry: Entry) -> str:
@@ -168,12 +165,11 @@ def _send(leg: Leg, origin: Entry, entries: Iterable[Entry], by_run: Mapping[str
         attributes[sms.SMS_STATUS] = leg.delivery.status
     if isinstance(segments := leg.details.get("segments"), int):
         attributes[sms.SEGMENTS] = segments
-    recorded = sms.sending_of(leg.details)
     moments = [_moment(entry) for entry in entries if entry is origin or _ends_the_request(entry)]
     links = leg.details.get("links")
     runs = [run for run in links if isinstance(run, str)] if isinstance(links, list) else []
     return Span(
-        span_id=_span_id(origin) if recorded is None or origin.span is not None else recorded.span_id,
+        span_id=_span_id(origin),
         name=sms.INBOUND if is_inbound else sms.SEND,
         kind=SpanKind.CONSUMER if is_inbound else SpanKind.PRODUCER,
         start_us=to_micros(origin.occurred_at),

@@ -27,13 +27,13 @@ class Lane(StrEnum):
 
 
 class LinkType(StrEnum):
-    """Why a step goes back to an earlier one; where spans are linked so too, in the same words."""
+    """Why a step goes back to an earlier one, in the words in which spans are linked."""
 
     GENERATED_BY = names.GENERATED_BY
     """The text of the SMS is what that model call answered."""
     STATUS_OF = names.STATUS_OF
     PRICE_OF = names.PRICE_OF
-    CORRECTION_OF = "correction_of"
+    CORRECTION_OF = names.CORRECTION_OF
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,8 +15,9 @@ from costtrace.messages import Totals, totals_of
 from costtrace.reports import Turn
 from costtrace.twilio.legs import Leg
 from costtrace.view.blocks import Cell
+from costtrace.view.entries import parent_run
 from costtrace.view.entry_steps import entry_step
-from costtrace.view.items import EntryItem, Item, LegItem, items_of, original_of
+from costtrace.view.items import EntryItem, Item, LegItem, items_of, original_of, runs_in_circles
 from costtrace.view.sms_steps import leg_steps
 from costtrace.view.steps import Step
 from costtrace.view.totals import context_facts, unpriced_reasons
@@ -64,6 +65,11 @@ class Story:
     """The uuid of the message it answers, where nothing was recorded under that."""
     known_at: datetime | None
     """The moment whose knowledge this is; None for all there is."""
+
+    @property
+    def began(self) -> datetime:
+        """The earliest of all moments at which one of its steps began."""
+        return min(step.starts for step in self.steps)
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -127,11 +133,12 @@ def _nested(items: Iterable[Item]) -> Iterator[tuple[Item, int]]:
     """The items, each behind the one it happened within, and how deep it stands."""
     inside: dict[int | None, list[Item]] = {}
     items = list(items)
-    runs = {item.entry.source_id: item.number for item in items if isinstance(item, EntryItem)}
+    entries = [item for item in items if isinstance(item, EntryItem) and item.corrects is None]
+    runs = {item.entry.source_id: item.number for item in entries}
     parents = {item.number: _parent(item, runs) for item in items}
     for item in items:
         parent = parents[item.number]
-        inside.setdefault(None if _runs_in_circles(item.number, parents) else parent, []).append(item)
+        inside.setdefault(None if runs_in_circles(item.number, parents) else parent, []).append(item)
     waiting = [(item, 0) for item in reversed(inside.get(None, []))]
     while waiting:
         item, depth = waiting.pop()
@@ -144,17 +151,5 @@ def _parent(item: Item, runs: Mapping[str | None, int]) -> int | None:
         return None
     if item.corrects is not None:
         return item.corrects
-    run = item.entry.details.get("parent_run_id")
-    return runs.get(run) if isinstance(run, str) else None
-
-
-def _runs_in_circles(number: int, parents: Mapping[int, int | None]) -> bool:
-    """Whether its ancestors lead back to it, which only a confused source can record."""
-    seen = set()
-    here = parents.get(number)
-    while here is not None and here not in seen:
-        if here == number:
-            return True
-        seen.add(here)
-        here = parents.get(here)
-    return False
+    run = parent_run(item.entry)
+    return None if run is None else runs.get(run)

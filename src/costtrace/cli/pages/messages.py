@@ -13,10 +13,10 @@ from costtrace.messages import Message, encode_message
 from costtrace.money import Money
 from costtrace.reports import Turn
 from costtrace.view.amounts import lined_up
-from costtrace.view.entries import briefly, correction_facts, cost_cell, outcome, took, unquoted, what, word
-from costtrace.view.items import EntryItem, Item, LegItem, items_of
+from costtrace.view.entries import briefly, correction_facts, outcome, took, unquoted, what, word
+from costtrace.view.items import EntryItem, Item, LegItem, item_cost, items_of
 from costtrace.view.quotes import verdict, working
-from costtrace.view.sms import leg_blocks, leg_cost, leg_name, leg_outcome, leg_record, leg_verdict, legs_of
+from costtrace.view.sms import leg_blocks, leg_name, leg_outcome, leg_record, leg_verdict, legs_of
 from costtrace.view.totals import context_facts, total_facts
 
 _STEPS = (
@@ -81,17 +81,13 @@ def _costs(steps: Sequence[Item]) -> tuple[str, list[Cell]]:
     """The cost of each step, lined up below a head that names the currency where there is only one."""
     known = [money for step in steps if (money := _money(step)) is not None]
     if any(money.currency != "USD" for money in known):
-        return "cost", [_cost(step) for step in steps]
+        return "cost", [item_cost(step) for step in steps]
     lined = iter(lined_up([money.amount for money in known]))
-    return "cost USD", [_cost(step) if _money(step) is None else _lined(step, next(lined)) for step in steps]
+    return "cost USD", [item_cost(step) if _money(step) is None else _lined(step, next(lined)) for step in steps]
 
 
 def _money(step: Item) -> Money | None:
     return step.leg.price if isinstance(step, LegItem) else step.entry.cost
-
-
-def _cost(step: Item) -> Cell:
-    return leg_cost(step.leg) if isinstance(step, LegItem) else cost_cell(step.entry)
 
 
 def _lined(step: Item, text: str) -> Cell:

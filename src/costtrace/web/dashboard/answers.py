@@ -1,0 +1,24 @@
+"""The same numbers for machines: JSON with money as text, and CSV for spreadsheets."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from starlette.responses import Response
+
+
+def json_answer(value: Any) -> Response:
+    """One JSON value, indented."""
+    return Response(json.dumps(value, indent=2) + "\n", media_type="application/json")
+
+
+def csv_answer(rows: Iterable[Sequence[str]], name: str) -> Response:
+    """Rows of texts, for a file of that name."""
+    written = io.StringIO()
+    csv.writer(written, lineterminator="\n").writerows(rows)
+    disposition = {"content-disposition": f'attachment; filename="costtrace-{name}.csv"'}
+    return Response(written.getvalue(), media_type="text/csv; charset=utf-8", headers=disposition)
