@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import time
 from datetime import datetime
 from typing import Any
@@ -35,10 +34,18 @@ def plain_tables() -> None:
     pl.Config.set_tbl_hide_dataframe_shape(True)
 
 
-def tidy(frame: pl.DataFrame) -> pl.DataFrame:
-    """The same frame, each column of decimals with no more places than its finest value needs. Nothing is rounded."""
-    decimals = [name for name, kind in frame.schema.items() if isinstance(kind, pl.Decimal)]
-    return frame.with_columns(pl.col(name).cast(pl.Decimal(38, _places(frame[name]))) for name in decimals)
+class Table:
+    """A polars frame as it is shown: texts without quotation marks, decimals without digits that say nothing."""
+
+    def __init__(self, frame: pl.DataFrame) -> None:
+        decimals = [name for name, kind in frame.schema.items() if isinstance(kind, pl.Decimal)]
+        self._frame = frame.with_columns(pl.col(name).cast(pl.Decimal(38, _places(frame[name]))) for name in decimals)
+
+    def __repr__(self) -> str:
+        return str(self._frame)
+
+    def _repr_html_(self) -> str:
+        return self._frame._repr_html_().replace("&quot;", "")
 
 
 def _places(amounts: pl.Series) -> int:
@@ -48,11 +55,10 @@ def _places(amounts: pl.Series) -> int:
 def show(chart: Any) -> None:
     """Show an Altair chart: live where the reader's program draws Vega-Lite, as a picture where it does not."""
     specification = chart.to_dict()
-    picture = vl_convert.vegalite_to_png(specification, scale=1.25)
     display(  # type: ignore[no-untyped-call]  # IPython's own
         {
             "application/vnd.vegalite.v6+json": specification,
-            "image/png": base64.b64encode(picture).decode(),
+            "image/svg+xml": vl_convert.vegalite_to_svg(specification),
             "text/plain": "<chart>",
         },
         raw=True,

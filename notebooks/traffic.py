@@ -1,8 +1,9 @@
 """A month in the life of a parcel company that answers its customers by SMS and on its web site. All of it is made up.
 
 The shape is that of such products: a few customers write most, fewer write at weekends, long instructions come out of
-the provider's cache, a small model sorts and a larger one answers. Prices are real: of the models by costtrace's
-catalog at the time of each call, of the SMS as Twilio bills them. The same seed makes the same month.
+the provider's cache, a small model sorts and a larger one answers; now and then a provider turns a call away, and a
+carrier loses a text message. Model calls are priced by costtrace's catalog at the time of each, SMS by a contract made
+up like the rest. The same seed makes the same month.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ _SORTER = ("openai", "gpt-4o-mini")
 _ANSWERERS = {"sms": ("openai", "gpt-4o"), "web": ("anthropic", "claude-sonnet-4-5")}
 _OWN_MODEL = ("openai", "harbor-tone-1")
 """A model of the company's own, which no price list knows."""
+_MISSED = {"anthropic": "cache_write_5m"}
+"""What instructions count as that were not in the cache. Anthropic asks for more to put them there, OpenAI does not."""
 _PER_SEGMENT = {INBOUND: "0.0079", OUTBOUND: "0.0079"}
 """What Twilio charges this company, in dollars: less than its list says."""
 
@@ -88,7 +91,11 @@ class Traffic:
         self._call(_SORTER, asked, question, moment, {"input": 60 + words, "output": 3})
         for number in range(self._random.choice([1, 2, 2])):
             start = moment + timedelta(seconds=2 + 3 * number)
-            self._call(_ANSWERERS[channel], answer, reply, start, self._usage(moment))
+            seller, _ = _ANSWERERS[channel]
+            if self._random.random() < 0.015:  # noqa: PLR2004 - too many calls at that moment; it is tried again
+                self._call(_ANSWERERS[channel], answer, reply, start, None)
+                start += timedelta(seconds=1)
+            self._call(_ANSWERERS[channel], answer, reply, start, self._usage(moment, seller))
         if self._random.random() < 0.02:  # noqa: PLR2004 - one in fifty
             self._call(_OWN_MODEL, answer, reply, moment + timedelta(seconds=9), {"input": 80, "output": 60})
         if channel == "web":
@@ -98,29 +105,33 @@ class Traffic:
             *self._sms(answer, reply, moment + timedelta(seconds=12), self._random.randint(12, 45)),
         ]
 
-    def _usage(self, moment: datetime) -> dict[str, int]:
+    def _usage(self, moment: datetime, seller: str) -> dict[str, int]:
         said, answered = self._random.randint(40, 400), self._random.randint(35, 140)
         cached = moment.day not in BROKEN and self._random.random() < 0.93  # noqa: PLR2004 - caches forget
-        head = {"cache_read": _INSTRUCTIONS} if cached else {"input": _INSTRUCTIONS}
-        return {**head, "input": head.get("input", 0) + said, "output": answered}
+        buckets = {"input": said, "output": answered}
+        head = "cache_read" if cached else _MISSED.get(seller, "input")
+        return {**buckets, head: buckets.get(head, 0) + _INSTRUCTIONS}
 
     def _call(
-        self, model: tuple[str, str], uuid: str, context: Context, start: datetime, buckets: dict[str, int]
+        self, model: tuple[str, str], uuid: str, context: Context, start: datetime, buckets: dict[str, int] | None
     ) -> None:
+        """A call that used so much, or one that the provider turned away."""
         provider, name = model
-        took = 0.3 + buckets["output"] * self._random.uniform(0.008, 0.02)
+        took = 0.3 + (buckets or {}).get("output", 0) * self._random.uniform(0.008, 0.02)
         self._recorder.record_call(
             run_id=self._uuid(),
             message_uuid=uuid,
             context=context,
-            status="completed",
+            status="completed" if buckets else "failed",
             start_us=to_micros(start),
             duration_us=int(took * 1_000_000),
             provider=provider,
             model=name,
             requested_model=name,
             service_tier=None,
-            usage=Usage(buckets=buckets),
+            usage=Usage(buckets=buckets) if buckets else None,
+            refused=buckets is None,
+            error=None if buckets else "RateLimitError 429",
         )
 
     def _sms(self, uuid: str, context: Context, moment: datetime, words: int) -> Iterator[Entry]:
@@ -134,9 +145,11 @@ class Traffic:
             direction=str(context.direction),
             at=moment,
         )
+        arrived = "received" if inbound else "delivered"
+        is_lost = not inbound and self._random.random() < 0.02  # noqa: PLR2004 - the carrier's word; billed all the same
         sent = found_entry(
             sid,
-            "received" if inbound else "delivered",
+            "undelivered" if is_lost else arrived,
             direction=str(context.direction),
             kept=kept,
             source=WEBHOOK,

@@ -70,8 +70,11 @@ class TestCommitted:
         for output in outputs(committed(path)):
             data = output.get("data", {})
             if any("vegalite" in kind for kind in data):
-                assert data["image/png"]
+                assert data["image/svg+xml"].startswith("<svg ")
                 json.dumps(data)
+
+    def test_small_enough_to_be_looked_at_on_a_forge(self, path: Path) -> None:
+        assert path.stat().st_size < 200_000
 
     def test_as_a_document_that_begins_with_what_it_is_about(self, path: Path) -> None:
         cells = committed(path).cells
