@@ -91,6 +91,17 @@ def test_leaves_the_file_that_was_there_when_it_fails(run: Run, tmp_path: Path) 
     assert (tmp_path / "c.parquet").read_text() == "before"
 
 
+@pytest.mark.parametrize("words", [["parquet"], ["jsonl", "-o"], ["focus", "-o"]])
+def test_never_takes_the_place_of_the_ledger(run: Run, tmp_path: Path, ledger_url: str, words: list[str]) -> None:
+    (tmp_path / "link.db").symlink_to(ledger_url.removeprefix("sqlite:///"))
+
+    done = run("export", *words, "link.db", "--ledger", ledger_url)
+
+    assert done.exit_code == 2
+    assert "link.db is not replaced: it is a database, maybe the ledger" in done.stderr
+    assert json.loads(run("report", "--json", "--ledger", ledger_url).stdout)["total"]["actual"] == {"USD": "0.009375"}
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo terminal")
 def test_shows_what_it_does_on_a_terminal(on_terminal: OnTerminal, ledger_url: str) -> None:
     shown = on_terminal("export", "parquet", "c.parquet", "--ledger", ledger_url, columns=80)

@@ -22,6 +22,7 @@ from costtrace import frames
 from costtrace.context import Context
 from costtrace.entry import Entry, SpanRef, Standing
 from costtrace.errors import InvalidValue
+from costtrace.jsontext import encode
 from costtrace.ledger import Ledger, Selection, SqliteLedger
 from costtrace.ledger.parts import PAGE
 from costtrace.messages import Amounts, Totals
@@ -184,6 +185,14 @@ class TestRows:
                 "replaces": "pending",
             },
         ]
+
+    @pytest.mark.parametrize("stray", [5, True, ["sms/SM1"], {"a": 1}])
+    def test_name_no_entry_where_an_applications_own_details_use_that_word(self, ledger: Ledger, stray: object) -> None:
+        ledger.append([make_entry(1, details={"corrects": stray})])
+
+        [row] = frames.to_arrow(ledger, columns=["corrects", "details"]).to_pylist()
+
+        assert row == {"corrects": None, "details": encode({"corrects": stray})}
 
     def test_come_in_the_order_of_storage_over_any_number_of_pages(self, sqlite: SqliteLedger) -> None:
         many = 2 * PAGE + 10

@@ -8,16 +8,20 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TextIO
+from typing import Final, TextIO
 
 from costtrace.errors import ConfigurationError
+
+_SQLITE: Final = b"SQLite format 3\0"
+"""How such a file begins. https://www.sqlite.org/fileformat2.html#magic_header_string"""
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """A new file beside that one, which takes its place when everything is written; after a failure nothing changed.
 
-    A link stays, and what it leads to is replaced. Raises ConfigurationError for a place that cannot be written to.
+    A link stays, and what it leads to is replaced. Raises ConfigurationError for a place that cannot be written to, and
+    for a database: a slip of the hand would be the end of a ledger.
     """
     try:
         place = Path(os.path.realpath(path))
@@ -25,6 +29,8 @@ def whole_file(path: Path) -> Iterator[Path]:
             raise ConfigurationError(f"{path} cannot be written: it is a directory")
         if place.exists() and not place.is_file():  # to take the place of /dev/null would break the machine
             raise ConfigurationError(f"{path} cannot be written: it is no regular file")
+        if place.exists() and _is_database(place):
+            raise ConfigurationError(f"{path} is not replaced: it is a database, maybe the ledger; name another")
         unfinished = place.with_name(f".{place.name}.{os.getpid()}")
         try:
             yield unfinished
@@ -34,6 +40,11 @@ def whole_file(path: Path) -> Iterator[Path]:
                 unfinished.unlink()
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be written: {error.strerror or error}") from None
+
+
+def _is_database(place: Path) -> bool:
+    with place.open("rb") as file:
+        return file.read(len(_SQLITE)) == _SQLITE
 
 
 @contextmanager

@@ -62,6 +62,10 @@ def _currency_of_cost(cost: str | None, currency: str | None) -> str | None:
     return None if cost is None else currency
 
 
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
 def _json(details: Any) -> str | None:
     return encode(details) if details else None
 
@@ -89,7 +93,7 @@ _COLUMNS: Final = (
     _column("estimate_currency", Type.WORD, "Currency of `estimate`."),
     _column("standing", Type.WORD, "How well the cost is known: settled, calculated, pending, unpriced."),
     _column("replaces", Type.WORD, "Standing of the earlier entry whose place this one takes."),
-    _column("corrects", Type.TEXT, "entry_id of that earlier entry."),
+    _column("corrects", Type.TEXT, "entry_id of that earlier entry.", made=_text),
     _column("cost_status", Type.WORD, "How the price was found: exact, estimated, partial, unpriced, ..."),
     _column("reason", Type.WORD, "Why there is no exact cost."),
     _column("input_tokens", Type.COUNT, "All input tokens, cached and written ones included."),
