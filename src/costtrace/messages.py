@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import ItemsView, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any, Final
 
 from costtrace.context import Context
@@ -14,6 +15,8 @@ from costtrace.errors import InvalidValue
 from costtrace.money import EXACT, ZERO, Money, amount_text
 from costtrace.times import moment_text
 
+_NONE: Final[Mapping[str, Decimal]] = MappingProxyType({})
+
 
 class Amounts(Mapping[str, Decimal]):
     """Exact sums by currency, such as ``{"USD": Decimal("0.003125")}``. Nothing is ever converted."""
@@ -21,7 +24,9 @@ class Amounts(Mapping[str, Decimal]):
     __slots__ = ("_by_currency",)
 
     def __init__(self, by_currency: Mapping[str, Decimal] | None = None) -> None:
-        self._by_currency = dict(sorted((by_currency or {}).items()))
+        self._by_currency = dict(by_currency or _NONE)
+        if len(self._by_currency) > 1:
+            self._by_currency = dict(sorted(self._by_currency.items()))
 
     def __getitem__(self, currency: str) -> Decimal:
         return self._by_currency[currency]
@@ -31,6 +36,10 @@ class Amounts(Mapping[str, Decimal]):
 
     def __len__(self) -> int:
         return len(self._by_currency)
+
+    def items(self) -> ItemsView[str, Decimal]:
+        """By currency, sorted."""
+        return self._by_currency.items()
 
     def __hash__(self) -> int:
         return hash(tuple(self._by_currency.items()))

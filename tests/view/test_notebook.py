@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 from costtrace.view.page import stylesheet
 from tests.view.turns import whole_turn
@@ -34,6 +35,13 @@ def test_a_message_and_a_turn_show_themselves() -> None:
     assert message.startswith(f'<style>{stylesheet()}</style><section class="costtrace-trace"')
     assert "0.0203162 USD" in message
     assert "0.0281054 USD" in both
+
+
+def test_a_message_alone_says_nothing_of_what_it_answers() -> None:
+    turn = whole_turn()
+
+    assert "nothing was recorded" not in str(turn.message._repr_html_())
+    assert "nothing was recorded" in str(replace(turn, reply_to=None)._repr_html_())
 
 
 def test_shown_twice_it_has_other_ids() -> None:

@@ -19,21 +19,26 @@ from costtrace.messages import fold
 from costtrace.money import EXACT, ZERO
 from costtrace.reports import Turn
 from costtrace.tracing import names, sms
-from costtrace.view.otlp import REPLY_TO, otlp_json
+from costtrace.view.otlp import otlp_json
 from costtrace.view.spans import MESSAGE
-from tests import strategies
 from tests.otlp.capture import CaptureServer
 from tests.otlp.captured import CapturedSpan
 from tests.view.turns import (
+    ENTRIES,
     OUT_SID,
     QUESTION,
     REPLY,
+    SEND_ID,
     SEND_SPAN,
     TRACE,
     at,
+    bought,
+    call,
+    corrected,
     said,
     sent,
     thought,
+    tool_run,
     troubled_turn,
     turn_of,
     whole_turn,
@@ -62,6 +67,7 @@ def test_a_receiver_gets_one_tree_for_each_message(otlp: CaptureServer) -> None:
     assert [root.attributes[names.MESSAGE_UUID] for root in roots.values()] == [QUESTION, REPLY]
     assert {root.name for root in roots.values()} == {MESSAGE}
     assert len(by_id) == len(spans) == 15
+    assert {link.attributes[names.LINK_TYPE] for span in spans for link in span.links} <= names.LINK_TYPES
     for span in spans:
         assert span.parent_span_id == "" or by_id[span.parent_span_id].trace_id == span.trace_id
         assert span.end_ns >= span.start_ns
@@ -102,7 +108,7 @@ def test_links_lead_from_the_sms_to_its_calls_and_from_what_was_said_to_the_sms(
         assert span.kind == "CONSUMER"
     answered, reply = named(spans, MESSAGE)
     assert [(link.span_id, link.attributes) for link in reply.links] == [
-        (answered.span_id, {names.LINK_TYPE: REPLY_TO})
+        (answered.span_id, {names.LINK_TYPE: names.REPLY_TO})
     ]
 
 
@@ -169,7 +175,74 @@ def test_without_any_recorded_span_the_ids_follow_from_the_entries(otlp: Capture
     assert [link.span_id for span in named(spans, "process sms.status") for link in span.links] == [send.span_id]
 
 
-@given(st.lists(strategies.entries(), min_size=1, max_size=6))
+def test_two_sms_sent_while_only_the_request_around_them_was_traced_are_two_spans(otlp: CaptureServer) -> None:
+    first = [replace(entry, span=None) for entry in sent()]  # its traceparent is the request's
+    names_of_second = {SEND_ID: "feed" * 8, OUT_SID: "SM" + "d" * 32}
+
+    def second(text: str) -> str:
+        return reduce(lambda known, name: known.replace(name, names_of_second[name]), names_of_second, text)
+
+    again = [
+        replace(
+            entry,
+            entry_id=second(entry.entry_id),
+            source_id=entry.source_id and second(entry.source_id),
+            details={**entry.details, "send_id": second(SEND_ID)},
+        )
+        for entry in first
+    ]
+    sends = named(received(otlp, turn_of(*first, *again)), "send sms")
+
+    assert len({span.span_id for span in sends}) == 2
+    assert SEND_SPAN not in {span.span_id for span in sends}
+
+
+def test_runs_that_claim_to_be_inside_each_other_hang_below_the_root(otlp: CaptureServer) -> None:
+    runs = [
+        tool_run(own, 0, 1, own, details={"tool": own, "parent_run_id": other}) for own, other in ("ab", "ba", "cc")
+    ]
+    spans = received(otlp, turn_of(*runs))
+    (root,) = named(spans, MESSAGE)
+
+    assert {span.parent_span_id for span in spans if span is not root} == {root.span_id}
+
+
+def test_what_ran_in_a_run_whose_price_was_corrected_hangs_below_the_run(otlp: CaptureServer) -> None:
+    outer = call("outer", 0, 3, "gpt-4o", (450, 200), ("2.5", "10"))
+    inner = call("inner", 1, 1, "gpt-4o-mini", (1, 1), ("2.5", "10"), details={"parent_run_id": "outer"})
+    spans = received(otlp, turn_of(outer, inner, corrected(outer, "-0.000625", entry_id="of a later name")))
+    (child,) = named(spans, "chat gpt-4o-mini")
+    (parent,) = named(spans, "chat gpt-4o")
+
+    assert child.parent_span_id == parent.span_id
+
+
+@pytest.mark.parametrize("year", [1931, 2701])
+def test_a_clock_that_otlp_has_no_time_for_is_taken_for_the_nearest(year: int, otlp: CaptureServer) -> None:
+    moment = at(0).replace(year=year)
+    spans = received(otlp, turn_of(call("run", 0, 1, "gpt-4o", (1, 1), ("2.5", "10"), occurred_at=moment)))
+
+    assert {span.start_ns for span in spans} == {0 if year < 1970 else 2**64 - 1}
+
+
+def test_a_number_that_otlp_has_no_integer_for_is_a_text(otlp: CaptureServer) -> None:
+    sending = replace(sent()[0], details={**sent()[0].details, "segments": 2**63})
+    (send,) = named(received(otlp, turn_of(sending)), "send sms")
+
+    assert send.attributes[sms.SEGMENTS] == str(2**63)
+
+
+@pytest.mark.parametrize("source_id", [None, OUT_SID])
+def test_an_sms_whose_cost_an_application_recorded_by_itself_is_a_purchase(
+    source_id: str | None, otlp: CaptureServer
+) -> None:
+    turn = turn_of(bought(source_id))
+    spans = received(otlp, turn)
+
+    assert [span.attributes.get(names.COST_USD) for span in spans] == [None, "0.0079"]
+
+
+@given(st.lists(ENTRIES, min_size=1, max_size=6))
 def test_whatever_was_recorded_makes_spans_whose_costs_are_the_total(entries: list[Entry]) -> None:
     message = fold(replace(entry, message_uuid=REPLY) for entry in entries)
     document = json.loads(otlp_json(Turn(message=message, reply_to=None, total=message.total)))

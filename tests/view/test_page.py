@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from costtrace.context import Context
 from costtrace.entry import Entry
 from costtrace.messages import fold
+from costtrace.money import Money
 from costtrace.reports import Turn
 from costtrace.view.page import fragment, page, stylesheet
 from costtrace.view.story import story_of
-from tests import strategies
 from tests.bars import within
-from tests.view.turns import REPLY, call, said, sent, tool_run, troubled_turn, turn_of, whole_turn
+from tests.view.turns import ENTRIES, REPLY, call, said, sent, tool_run, troubled_turn, turn_of, whole_turn
 
 HOSTILE = (
     "</details></section><script>alert(1)</script><img src=x onerror=alert(2)>\u202egnp.exe\x1b[31m\x00\u2028{{7*7}}"
@@ -160,11 +160,28 @@ def test_ids_differ_where_a_page_holds_the_same_story_twice() -> None:
     assert len(ids) == len(set(ids)) == 24
 
 
+def drawn_shares(*calls: Entry) -> list[tuple[str | None, str | None]]:
+    return [
+        (given["x"], given["width"])
+        for _, given in _Elements(str(fragment(story_of(turn_of(*calls))))).found
+        if str(given.get("class")).startswith("ct-share-")
+    ]
+
+
+def test_shares_are_drawn_of_one_currency_and_never_of_several() -> None:
+    model = call("run", 0, 1, "m", (1, 1), ("1", "1"), quote=None, cost=Money("0.03", "EUR"))
+    tool = replace(model, entry_id="tool/1", kind="tool", cost=Money("0.01", "EUR"))
+
+    assert drawn_shares(model, tool) == [("0.0%", "75.0%"), ("75.0%", "25.0%")]
+    assert drawn_shares(model, replace(tool, cost=Money("0.01"))) == []
+    assert drawn_shares(replace(model, cost=Money("0.00", "EUR"))) == []
+
+
 def test_the_same_story_makes_the_same_page() -> None:
     assert page(story_of(whole_turn())) == page(story_of(whole_turn()))
 
 
-@given(st.lists(strategies.entries(), min_size=1, max_size=5))
+@given(st.lists(ENTRIES, min_size=1, max_size=5))
 def test_whatever_was_recorded_makes_a_page(entries: list[Entry]) -> None:
     message = fold(replace(entry, message_uuid=REPLY) for entry in entries)
     html = page(story_of(Turn(message=message, reply_to=None, total=message.total)))

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,19 +14,21 @@ from costtrace.context import Context
 from costtrace.entry import Entry
 from costtrace.messages import Totals, fold
 from costtrace.money import EXACT, ZERO, Money
-from costtrace.quote import Quote, QuoteStatus
+from costtrace.quote import QuoteStatus, no_quote
 from costtrace.reports import Turn
 from costtrace.view.chart import WirePart, chart_of
 from costtrace.view.steps import Lane, Link, LinkType
 from costtrace.view.story import Story, story_of
-from tests import strategies
 from tests.view.turns import (
+    ENTRIES,
     OUT_SID,
     QUESTION,
     REPLY,
     asked_in_vain,
     at,
+    bought,
     call,
+    corrected,
     priced,
     said,
     sent,
@@ -154,24 +157,8 @@ def test_a_price_in_another_currency_takes_the_place_of_the_first() -> None:
 
 def test_a_correction_stands_with_what_it_corrects_and_its_difference_counts() -> None:
     first = call("first", 0, 1, "gpt-4o", (450, 200), ("2.5", "10"))  # 0.003125
-    quote = Quote(status=QuoteStatus.EXACT, amount=Decimal("0.0025"))
-
-    def correction(number: int, corrects: str, difference: str) -> Entry:
-        return replace(
-            first,
-            entry_id=f"correction/{number}",
-            kind="correction",
-            recorded_at=at(number * 3_600),
-            cost=Money(difference),
-            quote=quote,
-            replaces="calculated",
-            usage=None,
-            duration_us=None,
-            details={"corrects": corrects, "reason": "newer prices"},
-        )
-
-    once = correction(1, first.entry_id, "-0.000625")
-    again = correction(2, once.entry_id, "0.0001")
+    once = corrected(first, "-0.000625")
+    again = corrected(once, "0.0001", hours=2)
     turn = turn_of(first, once, again)
     story = story_of(turn)
 
@@ -182,6 +169,61 @@ def test_a_correction_stands_with_what_it_corrects_and_its_difference_counts() -
     ]
     assert costs(story) == {"USD": Decimal("0.0026")} == dict(turn.total.actual)
     assert [name for name, _ in story.shares] == ["Models"]
+
+
+def test_what_could_be_priced_later_is_not_called_unpriced_any_more() -> None:
+    nothing = no_quote(QuoteStatus.UNPRICED, "no price for model 'harbor-tone-1'")
+    first = call("first", 0, 1, "harbor-tone-1", (450, 200), ("0", "0"), quote=nothing, cost=None)
+    priced_later = corrected(first, "0.0025")
+    given_up = call("second", 2, 1, "gpt-4o", (1, 1), ("0", "0"), quote=nothing, cost=None, status="abandoned")
+    late = call("second", 2, 60, "gpt-4o", (2_000, 0), ("2.5", "0"), entry_id="llm/second/late/2.0",
+                replaces="unpriced", details={"late": True, "corrects": given_up.entry_id})  # fmt: skip
+    story = story_of(turn_of(first, priced_later, given_up, late))
+
+    assert [(step.money.text, step.reason) for step in story.steps] == [
+        ("unpriced at first", None),
+        ("+0.0025 USD", None),
+        ("unpriced at first", None),
+        ("0.005 USD", None),
+    ]
+    assert (story.total.unpriced, story.reasons) == (0, ())
+
+
+def test_an_sms_is_made_by_calls_and_not_by_corrections_of_their_price() -> None:
+    calls = thought()
+    story = story_of(turn_of(*calls, corrected(calls[0], "0.0001"), *sent(links=["first-call"])))
+    sms = next(step for step in story.steps if step.lane is Lane.SMS)
+
+    assert [story.steps[link.to - 1].name for link in sms.links] == ["gpt-4o-2024-08-06"]
+
+
+def test_what_ran_within_a_corrected_run_stands_below_the_run() -> None:
+    outer = call("outer", 0, 3, "gpt-4o", (450, 200), ("2.5", "10"))
+    inner = call("inner", 1, 1, "gpt-4o-mini", (1, 1), ("2.5", "10"), details={"parent_run_id": "outer"})
+    story = story_of(turn_of(outer, inner, corrected(outer, "-0.000625")))
+
+    assert {step.name: step.depth for step in story.steps} == {"gpt-4o": 0, "gpt-4o-mini": 1, "correction of 1": 1}
+
+
+@pytest.mark.parametrize("source_id", [None, OUT_SID])
+def test_an_sms_whose_cost_an_application_recorded_by_itself_is_a_step_with_that_cost(source_id: str | None) -> None:
+    turn = turn_of(*thought(), bought(source_id), said("delivered", 9))
+    story = story_of(turn)
+
+    assert [step.money.text for step in story.steps if step.lane is Lane.SMS] == ["0.0079 USD", "not known"]
+    assert costs(story) == dict(turn.total.actual)
+
+
+def test_a_message_began_when_its_first_step_did_wherever_that_stands() -> None:
+    story = story_of(turn_of(*thought(), *sent(), said("sent", -2)))
+
+    assert (story.began, story.steps[0].starts) == (at(-2), at(0.9))
+
+
+def test_a_step_that_took_no_time_is_drawn() -> None:
+    chart = chart_of(story_of(turn_of(*thought(), tool_run("at once", 1, 0, "clock"))))
+
+    assert all(row.bar is None or row.bar.width > 0 for row in chart.rows.values())
 
 
 def test_runs_that_claim_to_be_inside_each_other_are_all_told() -> None:
@@ -233,7 +275,7 @@ def test_whatever_the_clocks_said_a_step_goes_back_only_to_earlier_ones() -> Non
     assert all(link.to < step.number for step in story.steps for link in step.links)
 
 
-@given(st.lists(strategies.entries(), min_size=1, max_size=8))
+@given(st.lists(ENTRIES, min_size=1, max_size=8))
 def test_whatever_was_recorded_is_told_with_the_same_total(entries: list[Entry]) -> None:
     same = [replace(entry, message_uuid=REPLY) for entry in entries]
     message = fold(same)

@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from hypothesis import strategies as st
+
 from costtrace.context import Context
 from costtrace.entry import Entry, SpanRef
 from costtrace.messages import Message, fold
@@ -19,6 +21,7 @@ from costtrace.twilio.envelope import Envelope
 from costtrace.twilio.legs import leg_of
 from costtrace.twilio.revisions import check_entry, price_entries, unavailable_entries
 from costtrace.usage import Usage
+from tests import strategies
 from tests.factories import make_basis
 
 BEGAN = datetime(2026, 11, 20, 9, 30, 4, 120_000, tzinfo=UTC)
@@ -30,6 +33,18 @@ SEND_ID = "5e4d" * 8
 MTOK = 1_000_000
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 SEND_SPAN = "00f067aa0ba902b7"
+
+
+ENTRIES = strategies.entries() | st.builds(
+    lambda entry, kind, sid, details: replace(
+        entry, kind=kind, provider="twilio", source_id=sid, details={**entry.details, **details}
+    ),
+    strategies.entries(),
+    st.sampled_from(["sms-send", "sms", "sms-status", "sms-check"]),
+    st.sampled_from([OUT_SID, IN_SID, None]),
+    st.sampled_from([{"send_id": SEND_ID}, {}]),
+)
+"""Any entry, and any that says it tells of an SMS, whoever wrote it."""
 
 
 def at(seconds: float) -> datetime:
@@ -130,8 +145,43 @@ def sent(seconds: float = 4.46, *, links: Iterable[str] = ("first-call", "second
         SEND_ID, message_uuid=REPLY, context=answered(), kept=envelope(), now=at(seconds),
         details={"links": list(links), "traceparent": f"00-{TRACE}-{SEND_SPAN}-01"},
     )  # fmt: skip
+    send = replace(send, span=SpanRef(trace_id=TRACE, span_id=SEND_SPAN))
     bound = bound_entry(OUT_SID, send_id=SEND_ID, message_uuid=REPLY, now=at(seconds + 0.38), context=answered())
     return [send, bound, said("queued", seconds + 0.38, source="create")]
+
+
+def bought(source_id: str | None) -> Entry:
+    """An SMS for which the application itself recorded what it cost."""
+    return Entry(
+        entry_id="sms/own",
+        message_uuid=REPLY,
+        kind="sms",
+        status="completed",
+        occurred_at=at(4),
+        recorded_at=at(4),
+        provider="twilio",
+        model="outbound",
+        source_id=source_id,
+        cost=Money("0.0079"),
+        context=answered(),
+    )
+
+
+def corrected(entry: Entry, difference: str, hours: int = 1, **changes: Any) -> Entry:
+    """That entry's price was worked out again."""
+    known: dict[str, Any] = {
+        "entry_id": f"correction/{hours}/{entry.entry_id}",
+        "kind": "correction",
+        "recorded_at": at(hours * 3_600),
+        "cost": Money(difference),
+        "quote": Quote(status=QuoteStatus.EXACT, amount=Decimal("0.0025")),
+        "replaces": entry.standing,
+        "usage": None,
+        "duration_us": None,
+        "span": None,
+        "details": {"corrects": entry.entry_id, "reason": "newer prices"},
+    }
+    return replace(entry, **{**known, **changes})
 
 
 def said(word: str, seconds: float, *, source: str = "callback", **changes: Any) -> Entry:

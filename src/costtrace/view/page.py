@@ -16,7 +16,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
 
 from costtrace.errors import MissingExtra
-from costtrace.money import amount_text
+from costtrace.money import ZERO, amount_text
 from costtrace.view.amounts import actual_cell, coverage_cell, lined_up, pending_cell
 from costtrace.view.blocks import Facts, Grid, Note, shown
 from costtrace.view.chart import chart_of
@@ -89,14 +89,24 @@ def _lined(story: Story) -> Iterator[tuple[int, tuple[str, str]]]:
 
 
 def _shares(story: Story) -> Iterator[dict[str, Any]]:
-    """What was bought: its name, what is known of its cost, and what part of the whole that is."""
-    whole = sum((total.known.usd for _, total in story.shares if total.known.usd > 0), Decimal(0))
-    left = Decimal(0)
-    for name, total in story.shares:
-        part = total.known.usd / whole * _HUNDRED if whole and total.known.usd > 0 else Decimal(0)
+    """What was bought: its name, what is known of its cost, and what part of the whole that is.
+
+    There is no whole of several currencies, and no part of it is drawn then.
+    """
+    currencies = {currency for _, total in story.shares for currency in total.known}
+    currency = currencies.pop() if len(currencies) == 1 else ""
+    parts = [max(total.known.get(currency, ZERO), ZERO) for _, total in story.shares]
+    whole, left = sum(parts) or 1, ZERO
+    for (name, total), amount in zip(story.shares, parts, strict=True):
         lane = name.lower() if name in SHARES else "other"
-        left_, part_ = round(float(left), 2), round(float(part), 2)
-        yield {"name": name, "lane": lane, "cell": actual_cell(total), "left": left_, "part": part_}
+        part = amount / whole * _HUNDRED
+        yield {
+            "name": name,
+            "lane": lane,
+            "cell": actual_cell(total),
+            "left": round(float(left), 2),
+            "part": round(float(part), 2),
+        }
         left += part
 
 
