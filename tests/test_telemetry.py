@@ -205,6 +205,8 @@ REFUSED = {
     "OTEL_METRICS_EXPORTER=prometheus": "OTEL_METRICS_EXPORTER: expected one of otlp, console, none, got 'prometheus'",
     "OTEL_EXPORTER_OTLP_PROTOCOL=grpc": "setup_tracing() speaks http/protobuf only, got 'grpc'",
     "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL=http/json": "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: ",
+    "OTEL_BSP_MAX_EXPORT_BATCH_SIZE=99999": "OpenTelemetry's SDK refuses what its variables say: max_export_batch_size",
+    "OTEL_METRIC_EXPORT_INTERVAL=-5": "OpenTelemetry's SDK refuses what its variables say: interval value -5",
 }
 
 
@@ -212,7 +214,7 @@ def test_what_cannot_be_had_is_refused_and_nothing_is_set() -> None:
     said = run(f"""
         errors = []
         for name, _, value in (setting.partition("=") for setting in {list(REFUSED)}):
-            os.environ[name] = value
+            os.environ.update({{"OTEL_METRICS_EXPORTER": "otlp", name: value}})
             try:
                 setup_tracing()
             except ConfigurationError as error:

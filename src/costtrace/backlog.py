@@ -76,7 +76,7 @@ class Backlog:
 
     def store_line(self, line: bytes) -> bool:
         """Hand over an entry that is written already; False where it must come as an `Entry`, to wait or be refused."""
-        if self._store_line is None or self._waiting or time.monotonic() < self._retry_at:
+        if self._store_line is None or self._waiting or (self._retry_at and time.monotonic() < self._retry_at):
             return False
         try:
             self._store_line(line)

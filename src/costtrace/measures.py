@@ -4,20 +4,20 @@ They are for charts and alarms: doubles, counted by each process of what it reco
 ledger's. A histogram cannot take anything back, so an amount is put into it once, when it first becomes known; what
 changes it later goes to ``costtrace.corrections.usd``, and the two together are what the ledger says.
 
-No attribute holds a uuid, a number or a MessageSid. Of names that anybody can choose, such as those of models, each
-process tells the first hundred apart.
+No attribute holds a uuid, a number or a MessageSid. Of each that anybody can choose, such as the model, a process tells
+the first hundred values apart.
 """
 
 from __future__ import annotations
 
-import inspect
 import os
 import threading
 import time
 import weakref
-from collections import deque
-from collections.abc import Mapping
+from collections import defaultdict, deque
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -31,6 +31,7 @@ from costtrace.instruments import Instruments, MoneyInstruments, is_real
 from costtrace.money import Money
 from costtrace.quote import QuoteStatus
 from costtrace.tracing import names
+from costtrace.tracing.amid import amid_sdk
 from costtrace.tracing.attributes import operation_of, provider_name
 from costtrace.tracing.sms import SMS_STATUS, SYSTEM
 
@@ -39,7 +40,8 @@ TOKEN_TYPE: Final = "gen_ai.token.type"  # noqa: S105 - of a language model
 OTHER: Final = "_OTHER"
 """Stands for names beyond those that are told apart."""
 
-_SDK: Final = "opentelemetry.sdk.metrics"
+_BROKEN_OFF: Final = frozenset({Status.CANCELLED, Status.ABANDONED})
+"""How calls end that a garbage collection ends."""
 _MODEL_KINDS: Final = frozenset({Kind.LLM, Kind.EMBEDDING})
 _SMS: Final = "sms"
 _NEW_SMS: Final = frozenset({"sms", "sms-send"})
@@ -63,7 +65,7 @@ class Measures:
         self._names = _Names(_NAMES)
         self._lock = threading.RLock()  # a garbage collection may end a call on this thread while it is held
         self._recent: dict[str, None] = {}
-        self._later: deque[tuple[Entry, Span | None]] = deque(maxlen=_REMEMBERED)
+        self._later: deque[Callable[[Instruments], None]] = deque(maxlen=_REMEMBERED)
         self._found: Instruments | None = None
         self._look_at = float("-inf")
         _live.add(self)
@@ -75,17 +77,17 @@ class Measures:
 
     def entry(self, entry: Entry, span: Span | None = None) -> None:
         """Measure an entry; one that was measured shortly before is not again. `span` is what an exemplar shows."""
+        if entry.status in _BROKEN_OFF and amid_sdk():
+            self._later.append(partial(self._measure, entry=entry, span=span))
+            return
         instruments = self._instruments()
         if instruments is None:
             return
         try:
-            if entry.status == Status.CANCELLED and _inside_sdk():
-                self._later.append((entry, span))
-                return
             self._measure(instruments, entry, span)
             with suppress(IndexError):  # another thread may take the last one
                 while self._later:
-                    self._measure(instruments, *self._later.popleft())
+                    self._later.popleft()(instruments)
         except Exception:  # noqa: BLE001 - a meter is the application's, and may do anything
             self._faults.note("measuring an entry")
 
@@ -95,18 +97,21 @@ class Measures:
         if instruments is None:
             return
         try:
-            attributes = {SYSTEM: self._names.kept(provider), SMS_STATUS: self._names.kept(status)}
+            attributes = {SYSTEM: self._names.kept(SYSTEM, provider), SMS_STATUS: self._names.kept(SMS_STATUS, status)}
             instruments.delivery.record(max(seconds, 0.0), attributes)
         except Exception:  # noqa: BLE001 - as above
             self._faults.note("measuring a delivery")
 
     def ledger_failed(self) -> None:
         """The ledger did not take what it was given, which waits in memory."""
+        if amid_sdk():
+            self._later.append(_count_failure)
+            return
         instruments = self._instruments()
         if instruments is None:
             return
         try:
-            instruments.ledger_failures.add(1)
+            _count_failure(instruments)
         except Exception:  # noqa: BLE001 - as above
             self._faults.note("counting a failure of the ledger")
 
@@ -143,7 +148,7 @@ class Measures:
         who = self._who(entry)
         if entry.kind in _MODEL_KINDS:
             if entry.duration_us is not None and entry.replaces is None:
-                failed = {names.ERROR_TYPE: self._names.kept(entry.error)} if entry.error else {}
+                failed = self._named(names.ERROR_TYPE, entry.error)
                 instruments.duration.record(entry.duration_us / 1_000_000, {**who, **failed}, context)
             if entry.usage is not None:
                 instruments.tokens.record(entry.usage.input_tokens, {**who, TOKEN_TYPE: "input"}, context)
@@ -177,32 +182,28 @@ class Measures:
             into.cost.record(float(cost.amount), said, context)
 
     def _kind(self, entry: Entry) -> str:
-        return _SMS if entry.kind.startswith(_SMS) else self._names.kept(entry.kind)
+        return _SMS if entry.kind.startswith(_SMS) else self._names.kept(KIND, entry.kind)
 
     def _who(self, entry: Entry) -> dict[str, str]:
         """What the entry is of: operation, provider and models of a model call, and what they are elsewhere."""
         if entry.kind.startswith(_SMS):
-            return {SYSTEM: self._names.kept(entry.provider)} if entry.provider else {}
+            return self._named(SYSTEM, entry.provider)
         if entry.kind not in _MODEL_KINDS:
-            return {names.TOOL_NAME: self._names.kept(entry.model)} if entry.model else {}
+            return self._named(names.TOOL_NAME, entry.model)
         known = {
             names.OPERATION: operation_of(entry),
             names.PROVIDER: entry.provider and provider_name(entry.provider),
             names.REQUEST_MODEL: entry.requested_model,
             names.RESPONSE_MODEL: entry.model,
         }
-        return {name: self._names.kept(value) for name, value in known.items() if value}
+        return {name: self._names.kept(name, value) for name, value in known.items() if value}
+
+    def _named(self, attribute: str, value: str | None) -> dict[str, str]:
+        return {attribute: self._names.kept(attribute, value)} if value else {}
 
 
-def _inside_sdk() -> bool:
-    """Whether this thread is amid the SDK's own work, such as a collection of metrics, and may hold its locks.
-
-    A stream that nobody reads any more is ended by a garbage collection, on whichever thread that happens to run.
-    """
-    frame = inspect.currentframe()
-    while frame is not None and not str(frame.f_globals.get("__name__")).startswith(_SDK):
-        frame = frame.f_back
-    return frame is not None
+def _count_failure(instruments: Instruments) -> None:
+    instruments.ledger_failures.add(1)
 
 
 def _is_new_sms(entry: Entry) -> bool:
@@ -219,19 +220,20 @@ def _segments(entry: Entry) -> int | None:
 
 
 class _Names:
-    """Tells the first so many names apart. A price list knows thousands of models, and an application makes its own."""
+    """Tells the first so many values of an attribute apart: there are thousands of models, and more are made."""
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
-        self._known: set[str] = set()
+        self._known: defaultdict[str, set[str]] = defaultdict(set)
 
-    def kept(self, name: str) -> str:
-        if name in self._known:
-            return name
-        if len(self._known) >= self._capacity:
+    def kept(self, attribute: str, value: str) -> str:
+        known = self._known[attribute]
+        if value in known:
+            return value
+        if len(known) >= self._capacity:
             return OTHER
-        self._known.add(name)
-        return name
+        known.add(value)
+        return value
 
 
 _live: Final[weakref.WeakSet[Measures]] = weakref.WeakSet()

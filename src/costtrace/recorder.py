@@ -166,7 +166,7 @@ class Recorder:
             error=error,
             details=details,
         )
-        self.record(entry, span)
+        self._store(entry, span)
         if money is None and quote is not None:
             self._count_unpriced(entry, quote)
         if span is not None:
@@ -236,6 +236,10 @@ class Recorder:
 
         `span` is the one that an exemplar of its measures shows.
         """
+        self._store(entry, span)
+        self.tracing.count(entry)
+
+    def _store(self, entry: Entry, span: Span | None) -> None:
         self._backlog.store(entry)
         self.metrics.entry(entry, span)
 

@@ -131,10 +131,15 @@ def _set_up(service_name: str | None, endpoint: str | None) -> _SetUp:
 
     spans, measures = _exporter("TRACES", "otlp"), _exporter("METRICS", "none")
     failures, source = otlp.Failures(), otlp.resource(service_name)
-    provider = otlp.tracer_provider(source, spans, endpoint, failures)
+    wants_meters = measures != "none" and not is_real(metrics.get_meter_provider())
+    try:
+        meters = otlp.meter_provider(source, measures, endpoint, failures) if wants_meters else None
+        provider = otlp.tracer_provider(source, spans, endpoint, failures)
+    except ValueError as error:
+        raise ConfigurationError(f"OpenTelemetry's SDK refuses what its variables say: {error}") from None
     trace.set_tracer_provider(provider)
-    if measures != "none" and not is_real(metrics.get_meter_provider()):
-        metrics.set_meter_provider(otlp.meter_provider(source, measures, endpoint, failures))
+    if meters is not None:
+        metrics.set_meter_provider(meters)
     return _SetUp(service_name, endpoint, provider, failures)
 
 

@@ -19,7 +19,7 @@ from costtrace.langchain.instrumentations import others, warn_of_others
 
 @pytest.fixture(autouse=True)
 def _restored() -> Iterator[None]:
-    before, warned = BaseCallbackManager.__init__, set(instrumentations._warned)
+    before, warned = BaseCallbackManager.__init__, dict(instrumentations._warned)
     yield
     BaseCallbackManager.__init__ = before  # type: ignore[method-assign]  # as those do
     instrumentations._warned.clear()

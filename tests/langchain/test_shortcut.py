@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from costtrace.ledger import SqliteLedger
 from costtrace.ledger.rows import to_line, to_row
 from costtrace.pricing import Catalog
 from costtrace.testing import MemoryLedger
+from costtrace.tracing import names
 
 JANUARY_NS = 1_768_901_400_000_000_000  # 2026-01-20T09:30:00Z
 CATALOG = Catalog.default()
@@ -347,19 +348,56 @@ def test_who_wants_to_see_a_span_gets_the_entry_on_it() -> None:
 def test_both_ways_show_the_same_on_spans_and_in_entries(
     answers: list[BaseMessage], said: dict[str, Any], context: dict[str, Any]
 ) -> None:
+    def calls(handler: costtrace.CostCallbackHandler) -> None:
+        for number, message in enumerate(answers):
+            with costtrace.message("m-2", **context):
+                call(handler, number + 1, message, said)
+
+    check_both_ways_show(calls)
+
+
+@pytest.mark.parametrize("model", ["gpt-4o-2024-08-06", "gpt-4o-mini", "gpt-5-nano", "o3", "claude-sonnet-4-5"])
+@settings(deadline=None)
+@given(numbers=st.lists(st.tuples(st.integers(401, 2**53), st.integers(300, 2**53)), min_size=1, max_size=4))
+def test_spans_show_the_same_doubles_to_the_last_bit(model: str, numbers: list[tuple[int, int]]) -> None:
+    def calls(handler: costtrace.CostCallbackHandler) -> None:
+        for number, counts in enumerate([(1000, 500), *numbers]):
+            call(handler, number + 1, plain(*counts, model_name=model))
+
+    check_both_ways_show(calls)
+
+
+@pytest.mark.parametrize("preset", [(), *((preset,) for preset in names.PRESETS)])
+def test_under_any_preset_and_below_a_root_both_ways_show_the_same(preset: tuple[str, ...]) -> None:
+    root = UUID(int=2**100)
+
+    def calls(handler: costtrace.CostCallbackHandler) -> None:
+        handler.on_chain_start(None, {}, run_id=root, name="answer")
+        for number in range(3):
+            call(handler, number + 1, plain(1000 + number), {"parent": root})
+        handler.on_chain_end({}, run_id=root)
+
+    *_, total = check_both_ways_show(calls, span_presets=preset)
+    assert total["costtrace.total.usd"] == "0.0210075"  # 3 calls of 0.007 dollars, and 3 more tokens at 2.5 a million
+
+
+def check_both_ways_show(
+    calls: Callable[[costtrace.CostCallbackHandler], None], **options: Any
+) -> list[dict[str, Any]]:
+    """The attributes of the spans that either way makes of those calls, and the same lines beside them."""
     seen: list[list[Any]] = []
+    shown: list[dict[str, Any]] = []
     for ledger in (Lines(), ShortLines()):
         CLOCK.now_ns = JANUARY_NS
         exporter, provider = InMemorySpanExporter(), TracerProvider(id_generator=Counted())
         provider.add_span_processor(SimpleSpanProcessor(exporter))
-        handler = costtrace.CostCallbackHandler(recorder_of(ledger, tracer_provider=provider))
-        for number, message in enumerate(answers):
-            with costtrace.message("m-2", **context):
-                call(handler, number + 1, message, said)
-        spans = [(s.name, s.start_time, s.end_time, dict(s.attributes or {})) for s in exporter.get_finished_spans()]
+        calls(costtrace.CostCallbackHandler(recorder_of(ledger, tracer_provider=provider, **options)))
+        shown = [dict(span.attributes or {}) for span in exporter.get_finished_spans()]
+        spans = [(s.name, s.start_time, s.end_time, s.status.status_code) for s in exporter.get_finished_spans()]
         provider.shutdown()
-        seen.append([ledger.lines, spans])
+        seen.append([ledger.lines, spans, shown])
     assert seen[0] == seen[1]
+    return shown
 
 
 class Counted(IdGenerator):

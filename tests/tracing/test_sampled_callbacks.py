@@ -5,7 +5,6 @@ And the ledger knows nothing of it.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +15,6 @@ from langchain_core.runnables import RunnableLambda
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 
 import costtrace
@@ -31,24 +29,12 @@ from costtrace.twilio.settlement import Settlement
 from costtrace.twilio.signature import Verifier
 from costtrace.web import SmsWebhooks, create_app
 from tests.sandbox.twilio_app import OURS, PHONE, sdk
+from tests.test_sampling import Seeded
 from tests.tracing.test_exporters_that_fail import model
 from tests.web.parts import Posted, running, send_all
 
 MESSAGES: Final = 60
 BASE: Final = "https://example.com"
-
-
-class Seeded(RandomIdGenerator):
-    """Ids that are the same in every run, so that of 60 messages the same are kept."""
-
-    def __init__(self, seed: int) -> None:
-        self._random = random.Random(seed)  # noqa: S311 - no secret
-
-    def generate_trace_id(self) -> int:
-        return self._random.getrandbits(128)
-
-    def generate_span_id(self) -> int:
-        return self._random.getrandbits(64)
 
 
 @contextmanager

@@ -21,16 +21,24 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
+from costtrace import Recorder
 from costtrace.ledger import SqliteLedger
 from costtrace.messages import Message
 from costtrace.sandbox.openai import OpenAIServer
-from costtrace.sandbox.twilio import Tariff, TwilioServer
+from costtrace.sandbox.twilio import Fault, Tariff, TwilioServer
 from costtrace.sandbox.twilio_carrier import Fate
 from costtrace.tracing import names, sms
 from costtrace.twilio.entries import message_uuid_of
+from costtrace.twilio.legs import legs
+from costtrace.twilio.outcomes import SendUnknown
+from costtrace.twilio.sender import SmsSender
 from tests.otlp.capture import CaptureServer
 from tests.otlp.captured import CapturedSpan
+from tests.sandbox.twilio_app import sdk
 from tests.tracing.conversation import CUSTOMER, INSTRUCTIONS, OURS, QUESTION, SORTING
 
 ROOT: Final = Path(__file__).parents[2]
@@ -227,3 +235,29 @@ def test_no_text_and_no_number_left_any_process(told: Told) -> None:
     for text in (*map(str.encode, texts), answer):
         assert text not in everything
     assert {key for span in told.spans for key in span.attributes} <= KEYS
+
+
+def test_a_sending_whose_answer_was_lost_is_found_again_by_its_callbacks(tmp_path: Path) -> None:
+    """They are kept because it was: the process that takes them keeps nothing by itself."""
+    ledger = SqliteLedger(tmp_path / "costs.db")
+    nothing = {"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.0"}
+    with OpenAIServer() as openai, TwilioServer() as twilio, CaptureServer() as otlp, sdk(twilio) as client:
+        twilio.fail(Fault(on="create", dropped=True, applied=True))
+        provider = TracerProvider(shutdown_on_exit=False)
+        provider.add_span_processor(SimpleSpanProcessor(OTLPSpanExporter(otlp.traces_url)))
+        with serving({**environment(tmp_path, openai, twilio, otlp), **nothing}) as address:
+            recorder = Recorder(ledger, tracer_provider=provider)
+            sender = SmsSender(client, recorder, status_callback=f"{address}/sms/callback")
+            with pytest.raises(SendUnknown) as caught:
+                sender.send(to=CUSTOMER, from_=OURS, body="On its way.")
+            twilio.wait()
+        spans, sid = otlp.spans(), twilio.messages[0].sid
+
+    send, *statuses = sorted(spans, key=lambda span: span.name != "send sms")
+    assert (send.name, send.status.code, send.attributes["error.type"]) == ("send sms", "ERROR", "send_unknown")
+    assert [links(span) for span in statuses] == [[link_to(send, "status_of")]] * 2
+    assert {span.attributes["messaging.message.id"] for span in statuses} == {sid}
+    (leg,) = legs(ledger.message(caught.value.message_uuid))
+    assert leg.delivery is not None
+    assert leg.delivery.status == "delivered"
+    ledger.close()

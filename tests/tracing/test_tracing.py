@@ -2,16 +2,20 @@
 
 import subprocess
 import sys
+import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import NoOpTracerProvider, ProxyTracerProvider, SpanKind, StatusCode
 
+from costtrace.entry import Status
 from costtrace.faults import Faults
+from costtrace.times import to_micros
 from costtrace.tracing import Tracing, names
 from costtrace.tracing.places import parent_context, place_of
 from tests.factories import make_entry
@@ -129,6 +133,48 @@ def test_a_span_that_is_older_than_the_run_is_not_in_it(provider: TracerProvider
             assert parent_context(place) is place.child_context
         with trace.use_span(part, end_on_exit=False):
             assert parent_context(place) is place.child_context
+
+
+class Striking(threading.Event):
+    """What wakes the thread that exports; a garbage collection strikes while that thread holds its lock."""
+
+    def __init__(self, collected: Callable[[], None]) -> None:
+        super().__init__()
+        self.collected = collected
+        self.struck = threading.Event()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        with self._cond:  # type: ignore[attr-defined]
+            if not self.struck.is_set():
+                self.collected()
+                self.struck.set()
+        return super().wait(timeout)
+
+
+@pytest.mark.parametrize("status", [Status.CANCELLED, Status.ABANDONED])
+def test_a_stream_that_is_ended_amid_an_export_holds_up_nobody_and_is_shown_after_it(
+    exporter: InMemorySpanExporter, status: str
+) -> None:
+    """The exporting thread would wait for itself for ever, and every thread that ends a span for it."""
+    provider = TracerProvider(shutdown_on_exit=False)
+    processor = BatchSpanProcessor(exporter, max_export_batch_size=1, schedule_delay_millis=10)
+    provider.add_span_processor(processor)
+    tracing = Tracing(provider)
+    stream, call = (tracing.start(name, SpanKind.CLIENT, message_uuid="m1") for name in ("stream", "call"))
+    assert stream is not None
+    assert call is not None
+    entry = make_entry(status=status, duration_us=5)
+    awaken = processor._batch_processor._worker_awaken = Striking(lambda: tracing.end_with(stream, entry))
+    assert awaken.struck.wait(10)
+
+    ending = threading.Thread(target=tracing.end, args=(call,), daemon=True)
+    ending.start()
+    ending.join(10)
+    assert not ending.is_alive()
+    provider.shutdown()
+    done = {span.name: span for span in exporter.get_finished_spans()}
+    assert done.keys() == {"stream", "call"}
+    assert done["stream"].end_time == to_micros(entry.occurred_at) * 1000 + 5_000
 
 
 def test_names_are_written_once_and_each_has_a_meaning() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
@@ -38,6 +39,7 @@ from costtrace.twilio.cost_states import CostState
 from costtrace.twilio.legs import Leg, legs
 from tests.factories import make_entry
 from tests.sandbox.twilio_app import OURS, PHONE, SERVICE, App, sdk
+from tests.twilio.traced import Traced, traced
 
 pytestmark = [  # the SDK's asynchronous client signs in the old way
     pytest.mark.filterwarnings("ignore:BasicAuth is deprecated:DeprecationWarning"),
@@ -68,6 +70,12 @@ class Ledger(MemoryLedger):
     @property
     def kinds(self) -> list[str]:
         return [entry.kind for entry in self.spooled]
+
+
+@pytest.fixture
+def trace() -> Iterator[Traced]:
+    with traced() as made:
+        yield made
 
 
 @pytest.fixture
@@ -474,6 +482,34 @@ async def test_a_send_that_is_cancelled_has_an_unknown_outcome(
     with pytest.raises(asyncio.CancelledError):
         await sending
     assert [entry.status for entry in ledger.spooled] == ["created", "send_unknown"]
+
+
+async def test_a_send_that_is_cancelled_before_twilio_is_asked_was_not_made(
+    server: TwilioServer, async_client: Client, trace: Traced
+) -> None:
+    class Slow(MemoryLedger):
+        asked, answer = threading.Event(), threading.Event()
+
+        def message(self, message_uuid: str) -> Message:
+            self.asked.set()
+            assert self.answer.wait(10)
+            return super().message(message_uuid)
+
+    ledger = Slow()
+    sender = SmsSender(async_client, trace.recorder(ledger))
+    sending = asyncio.create_task(sender.asend(to=PHONE, from_=OURS, body=BODY, message_uuid="m1"))
+    await asyncio.to_thread(ledger.asked.wait, 10)
+    sending.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await sending
+    ledger.answer.set()
+    await asyncio.get_running_loop().shutdown_default_executor()  # waits for its threads
+    assert [(entry.kind, entry.status) for _, entry in ledger.entries()] == [
+        ("sms-send", "created"),
+        ("sms-end", "rejected"),
+    ]
+    assert (dict(ledger.message("m1").total.pending), server.messages) == ({}, [])
+    assert (trace.one("send sms").attributes or {})["error.type"] == "CancelledError"
 
 
 async def test_a_client_that_would_repeat_a_post_is_refused(server: TwilioServer, recorder: Recorder) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any, TypedDict, TypeGuard
 
 import pytest
-from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables import RunnableConfig, RunnableLambda
 from langgraph.graph import START, StateGraph
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import HistogramDataPoint, InMemoryMetricReader
@@ -158,6 +159,28 @@ def test_a_refusal_ends_it_with_twilios_code(sender: SmsSender, trace: Traced) -
     assert (span.events, "messaging.message.id" in said) == ((), False)
 
 
+@pytest.mark.parametrize("send_id", [None, "order-7"])
+def test_the_root_above_it_says_that_its_sum_is_not_the_whole(
+    client: Client, ledger: MemoryLedger, trace: Traced, send_id: str | None
+) -> None:
+    recorder = trace.recorder(ledger)
+    sender, handler = SmsSender(client, recorder), CostCallbackHandler(recorder)
+
+    def reply(phone: str) -> str:
+        with suppress(TwilioRestException):
+            send(sender, to=phone, send_id=send_id)
+        return phone
+
+    for phone in (PHONE, "+15005550001"):  # Twilio takes the one and refuses the other
+        with message_scope():
+            RunnableLambda(reply).invoke(phone, {"callbacks": [handler]})
+            send_id = None
+
+    waiting, refused = trace.named("invoke_workflow reply")
+    assert (waiting.attributes or {})["costtrace.total.incomplete"] == 1
+    assert "costtrace.total.incomplete" not in (refused.attributes or {})
+
+
 def test_an_unknown_outcome_has_a_word_of_its_own(server: TwilioServer, sender: SmsSender, trace: Traced) -> None:
     server.fail(Fault(on="create", dropped=True, applied=True))
     with pytest.raises(SendUnknown):
@@ -291,6 +314,17 @@ def test_a_price_is_a_trace_of_its_own_that_links_to_the_sending(twilio: Account
             "costtrace.cost.nano_usd": 8_300_000,
             "operation.cost": 0.0083,
         }
+
+
+def test_a_viewer_of_openinference_is_told_a_kind_for_the_sending_and_the_price(twilio: Account) -> None:
+    with traced() as trace:
+        recorder = trace.recorder(twilio.ledger, clock=_ticking(twilio), span_presets=["openinference"])
+        twilio.deliver(send(SmsSender(twilio.client, recorder, hasher=HASHER)))
+        twilio.after(minutes=1)
+        twilio.settlement(tracing=recorder.tracing).run_once()
+
+        for name in ("send sms", "reconcile sms.price"):
+            assert (trace.one(name).attributes or {})["openinference.span.kind"] == "CHAIN"
 
 
 def test_the_costs_of_all_spans_add_up_to_what_twilio_charges_in_the_end(twilio: Account) -> None:

@@ -26,7 +26,9 @@ class Belongs(NamedTuple):
 def message_of(metadata: Mapping[str, Any], parent: Chain | None, run_id: UUID) -> Belongs:
     """The message that the run belongs to; one of its own where none is known."""
     scope = current_message()
-    named = text(metadata.get(MESSAGE_UUID))
+    named = metadata.get(MESSAGE_UUID)
+    if named is not None:
+        named = text(named)
     if named is not None and not (scope is not None and scope.inside(named)):  # metadata is inherited: see `message`
         known = NOTHING
         if scope is not None and scope.uuid == named:

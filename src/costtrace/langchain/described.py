@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from langchain_core.outputs import ChatGeneration, LLMResult
 
 from costtrace.langchain.requests import Asked
+from costtrace.langchain.runs import Call
 from costtrace.tracing import names
 
 _MAX_TEXT: Final = 200
@@ -23,13 +24,14 @@ _OPTIONS: Final[tuple[tuple[str, tuple[str, ...], type], ...]] = (
     (names.REQUEST_SEED, ("seed",), int),
 )
 """Attribute, the names that integrations have for it among a call's ``invocation_params``, and its type."""
+_SHOWN: Final = frozenset(key for _, keys, _ in _OPTIONS for key in keys)
 _REASONS: Final = ("finish_reason", "stop_reason", "stopReason", "done_reason")
 
 
 def request_attributes(options: Mapping[str, Any], asked: Asked | None) -> dict[str, Any]:
     """What a request says; `options` are the call's ``invocation_params``."""
     found: dict[str, Any] = {}
-    for attribute, keys, kind in _OPTIONS:
+    for attribute, keys, kind in () if _SHOWN.isdisjoint(options) else _OPTIONS:
         for key in keys:
             value = options.get(key)
             if kind is float and type(value) is int:
@@ -47,16 +49,28 @@ def request_attributes(options: Mapping[str, Any], asked: Asked | None) -> dict[
     return found
 
 
-def answer_attributes(result: LLMResult | None) -> dict[str, Any]:
-    """What an answer says, also one that broke off; empty where there is none."""
+def shown_of(call: Call, result: LLMResult | None) -> Mapping[str, Any]:
+    """What the span of a call says of its answer beside the entry, which a strange answer must not cost us."""
+    if result is None or call.span is None or not call.span.is_recording():
+        return names.NOTHING
+    try:
+        return answer_attributes(result)
+    except Exception:  # noqa: BLE001 - a result may come from any integration, in any shape
+        call.recorder.fault("reading a result for its span")
+        return names.NOTHING
+
+
+def answer_attributes(result: LLMResult) -> dict[str, Any]:
+    """What an answer says, also one that broke off."""
     found: dict[str, Any] = {}
     reasons = []
-    for generation in result.generations[0] if result is not None and result.generations else ():
+    for generation in result.generations[0] if result.generations else ():
         metadata = generation.message.response_metadata if isinstance(generation, ChatGeneration) else {}
         said = {**(generation.generation_info or {}), **metadata}
-        reason = next((said[key] for key in _REASONS if _is_word(said.get(key))), None)
-        if reason is not None:
-            reasons.append(reason)
+        for key in _REASONS:
+            if key in said and _is_word(said[key]):
+                reasons.append(said[key])
+                break
         identity = said.get("id") or _own_id(generation)
         if names.RESPONSE_ID not in found and _is_word(identity):
             found[names.RESPONSE_ID] = identity
@@ -72,7 +86,7 @@ def _own_id(generation: Any) -> object:
 
 
 def _is_word(value: object) -> bool:
-    return type(value) is str and 0 < len(value) <= _MAX_TEXT
+    return type(value) is str and 0 < len(value) <= _MAX_TEXT and value.isprintable()  # a lone surrogate is not
 
 
 @lru_cache(maxsize=256)

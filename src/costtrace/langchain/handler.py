@@ -18,7 +18,6 @@ from langchain_core.outputs import LLMResult
 from costtrace.entry import Status
 from costtrace.langchain.custom_events import COST_EVENT
 from costtrace.langchain.recording import Recording
-from costtrace.langchain.results import completed, failed
 from costtrace.langchain.tool_runs import failure_of, result_of
 from costtrace.recorder import Recorder
 from costtrace.tracing.names import EXECUTE_TOOL, RETRIEVAL, TEXT_COMPLETION
@@ -85,7 +84,6 @@ class CostCallbackHandler(BaseCallbackHandler):
         self.recording.runs.give_up_all()
         self.recorder.flush()
 
-    @_total
     def on_chat_model_start(
         self,
         serialized: dict[str, Any],
@@ -97,10 +95,13 @@ class CostCallbackHandler(BaseCallbackHandler):
         **kwargs: Any,
     ) -> None:
         """A chat model was called."""
-        if (recording := self._beginning()) is not None:
-            recording.begin_call(
-                run_id, parent_run_id, metadata or {}, kwargs, serialized=serialized, messages=messages
-            )
+        try:  # as `_total` does, which would pack and unpack all of these on the way of every call
+            if (recording := self._beginning()) is not None:
+                recording.begin_call(
+                    run_id, parent_run_id, metadata or {}, kwargs, serialized=serialized, messages=messages
+                )
+        except Exception:  # noqa: BLE001 - as there
+            self.recorder.fault("handling on_chat_model_start")
 
     @_total
     def on_llm_start(
@@ -119,13 +120,15 @@ class CostCallbackHandler(BaseCallbackHandler):
                 run_id, parent_run_id, metadata or {}, kwargs, serialized=serialized, operation=TEXT_COMPLETION
             )
 
-    @_total
     def on_llm_end(
         self, response: LLMResult, *, run_id: UUID, parent_run_id: UUID | None = None, **kwargs: Any
     ) -> None:
         """A model answered, or LangChain's cache did."""
-        if (recording := self._ending(run_id)) is not None:
-            recording.end_call(run_id, parent_run_id, functools.partial(completed, response), result=response)
+        try:  # see `on_chat_model_start`
+            if (recording := self._ending(run_id)) is not None:
+                recording.end_call(run_id, parent_run_id, response)
+        except Exception:  # noqa: BLE001 - as there
+            self.recorder.fault("handling on_llm_end")
 
     @_total
     def on_llm_error(
@@ -133,9 +136,7 @@ class CostCallbackHandler(BaseCallbackHandler):
     ) -> None:
         """A call failed, or its stream was given up."""
         if (recording := self._ending(run_id)) is not None:
-            result = kwargs.get("response")
-            read = functools.partial(failed, error, result)
-            recording.end_call(run_id, parent_run_id, read, otherwise=Status.FAILED, result=result)
+            recording.end_call(run_id, parent_run_id, kwargs.get("response"), error)
 
     @_total
     def on_chain_start(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import sys
-import threading
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -20,8 +19,7 @@ _LANGCHAIN: Final = "langchain_core."
 _IN_USE: Final = {"langsmith._internal.otel._otel_exporter": "langsmith (tracing mode otel or hybrid)"}
 """Modules that are imported by nobody who does not export spans with them."""
 
-_lock: Final = threading.Lock()
-_warned: Final[set[str]] = set()
+_warned: Final[dict[str, object]] = {}
 
 
 def others() -> tuple[str, ...]:
@@ -33,10 +31,8 @@ def others() -> tuple[str, ...]:
 def warn_of_others() -> None:
     """Log each of them once in a process. Never raises."""
     for found in _found():
-        with _lock:
-            first = found not in _warned
-            _warned.add(found)
-        if first:
+        mine = object()
+        if _warned.setdefault(found, mine) is mine:  # no lock: a collection, or a fork, may come at any moment
             _log.warning(
                 "%s makes spans of LangChain calls beside costtrace: each call is in the trace twice. Switch it off, or"
                 ' have Recorder(..., spans="off") or COSTTRACE_SPANS=off; the ledger counts each call once in any case',

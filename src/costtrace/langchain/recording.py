@@ -5,9 +5,8 @@ Nothing is kept but open runs by run id: no prompt, no answer and nothing "curre
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import partial
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Any, Final, cast
 from uuid import UUID
 
 from langchain_core.outputs import LLMResult
@@ -15,12 +14,12 @@ from langchain_core.outputs import LLMResult
 from costtrace.entry import NO_DETAILS, Entry, Status
 from costtrace.langchain.belonging import message_of
 from costtrace.langchain.custom_events import cost_of, is_first_sight, values_left_out
-from costtrace.langchain.described import answer_attributes, request_attributes
+from costtrace.langchain.described import request_attributes, shown_of
 from costtrace.langchain.open_runs import table_of
 from costtrace.langchain.plain import plain_answer
 from costtrace.langchain.price_context import price_context, usage_of
 from costtrace.langchain.requests import asked_for
-from costtrace.langchain.results import Answer
+from costtrace.langchain.results import Answer, completed, failed
 from costtrace.langchain.runs import Call, Chain, Run, Step
 from costtrace.langchain.shortcut import Shortcut
 from costtrace.langchain.spans import RunSpans, in_agent, note_failure
@@ -105,7 +104,7 @@ class Recording:
                     said["details"] = {**said.get("details", NO_DETAILS), "message_from": "run"}
             entry = self.recorder.record_cost(**said)
         if chain is not None and chain.place is not None:
-            chain.place.bill.add(entry)
+            chain.place.bill.add_once(entry)
 
     def _record_step(
         self, step: Step, chain: Chain | None, status: str, error: str | None, end_ns: int | None, *, late: bool = False
@@ -130,7 +129,7 @@ class Recording:
         operation: str = names.CHAT,
     ) -> None:
         """A model was called."""
-        parent = self.runs.chain(parent_run_id)
+        parent = None if parent_run_id is None else self.runs.chain(parent_run_id)
         options = kwargs.get("invocation_params") or {}
         provider = text(metadata.get("ls_provider") or options.get("_type"))  # a text model's batch has no ls_ keys
         call = Call(
@@ -153,12 +152,10 @@ class Recording:
         self,
         run_id: UUID,
         parent_run_id: UUID | None,
-        read: Callable[[str | None], Answer],
-        *,
-        otherwise: str = Status.COMPLETED,
-        result: LLMResult | None = None,
+        result: LLMResult | None,
+        error: BaseException | None = None,
     ) -> None:
-        """It ended: `read` gets the answer out of the result, which otherwise has that status and says nothing."""
+        """It ended with a result, or with an error and the part of a result that had come."""
         runs = self.runs
         call = runs.close_call(run_id)
         late = False
@@ -169,23 +166,27 @@ class Recording:
             late = given_up is not None
             call = given_up if isinstance(given_up, Call) else self._unannounced(run_id, parent_run_id)
         duration_us = max(self.recorder.clock() - call.start_ns, 0) // 1000
-        plain = plain_answer(result) if otherwise == Status.COMPLETED and not late else None
-        if plain is not None and self.shortcut.took(call, plain, duration_us, partial(self._shown, call, result)):
-            return
-        answer = self._read(read, call, otherwise)
+        plain = None
+        if error is None and result is not None and not late:
+            plain = plain_answer(result)
+            if plain is not None and self.shortcut.took(call, plain, duration_us, result):
+                return
+        answer = self._read(call, result, error)
         entry = self._record(call, answer, duration_us, late=late, result=result)
         if plain is not None:
             self.shortcut.learn(call, plain, entry)
         if answer.status == Status.FAILED:
             note_failure(runs.chain(call.parent_run_id), call)
 
-    def _read(self, read: Callable[[str | None], Answer], call: Call, otherwise: str) -> Answer:
+    def _read(self, call: Call, result: LLMResult | None, error: BaseException | None) -> Answer:
         """What the result says; a result that cannot be read must not cost us the entry."""
         try:
-            return read(call.provider)
+            if error is not None:
+                return failed(error, result, call.provider)
+            return completed(cast("LLMResult", result), call.provider)
         except Exception:  # noqa: BLE001 - a result may come from any integration, in any shape
             self.recorder.fault("reading a result")
-            return Answer(otherwise, None)
+            return Answer(Status.COMPLETED if error is None else Status.FAILED, None)
 
     def _record(
         self,
@@ -219,23 +220,13 @@ class Recording:
             late=late,
             error=answer.error,
             span=call.span,
-            shown=self._shown(call, result),
+            shown=shown_of(call, result),
             price_context=price_context(call.asked, answer),
             details=details,
         )
         if call.place is not None:
             call.place.bill.add(entry)
         return entry
-
-    def _shown(self, call: Call, result: LLMResult | None) -> Mapping[str, Any]:
-        """What its span says of the answer beside the entry, which a strange answer must not cost us."""
-        if result is None or call.span is None or not call.span.is_recording():
-            return names.NOTHING
-        try:
-            return answer_attributes(result)
-        except Exception:  # noqa: BLE001 - a result may come from any integration, in any shape
-            self.recorder.fault("reading a result for its span")
-            return names.NOTHING
 
     def give_up(self, run: Run, status: str) -> None:
         """Nobody reported its end."""

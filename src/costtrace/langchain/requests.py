@@ -64,7 +64,9 @@ def asked_for(
     `serialized` is LangChain's record of the model (None in a text model's batch), `options` the call's
     ``invocation_params``.
     """
-    client = _mapping(serialized.get("kwargs")) if serialized else _NOTHING
+    client = (serialized.get("kwargs") or _NOTHING) if serialized else _NOTHING
+    if client is not _NOTHING:
+        client = _mapping(client)
     looked_into = provider is not None and messages and ("anthropic" in provider or provider == "google_genai")
     if not looked_into and _SAID_IN_OPTIONS.isdisjoint(options) and _SAID_BY_CLIENT.isdisjoint(client):
         return None  # as most requests: it leaves all of that to the provider

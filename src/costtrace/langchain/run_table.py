@@ -8,7 +8,7 @@ some time after its root ended, after an hour in any case, or when too many are 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Final, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
@@ -101,18 +101,21 @@ class RunTable:
             step = self._close(run_id.int, None)
             chain = self._retire(run_id.int)
             if chain is not None and chain.root is None:
-                deadline_ns = self._doom((chain.runs or {}).values(), cancelled=cancelled)
+                deadline_ns = self._doom(list((chain.runs or {}).values()), cancelled=cancelled)
                 chain.runs = None
             elif chain is not None and chain.root is not None and cancelled:
                 # The cancellation travels up from here, and what stands above it may catch it.
-                below = (chain.root.runs or {}).values()
+                below = list((chain.root.runs or {}).values())
                 deadline_ns = self._doom([run for run in below if run.parent_run_id == run_id], cancelled=True)
         if deadline_ns is not None:
             self._arm(deadline_ns)
         return step if isinstance(step, Step) else None
 
-    def _doom(self, runs: Iterable[Run], *, cancelled: bool) -> int | None:
-        """Give the runs a limited time; until when, if there are any."""
+    def _doom(self, runs: Sequence[Run], *, cancelled: bool) -> int | None:
+        """Give the runs a limited time; until when, if there are any.
+
+        They are a copy: a garbage collection in here may close one, and that takes it from where it is kept.
+        """
         if not runs:
             return None
         deadline = self._clock() + (CANCELLED_GRACE_NS if cancelled else ENDED_GRACE_NS)

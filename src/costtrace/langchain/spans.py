@@ -70,34 +70,36 @@ class RunSpans:
 
     def begin_step(self, step: Step, chain: Chain, parent: Chain | None, tags: Sequence[str]) -> None:
         """Show a chain or a tool that began here and now."""
-        said = {_NAMED[step.operation]: step.name} if step.operation in _NAMED else {}
+        said = self._common(step)
+        if step.operation in _NAMED:
+            said[_NAMED[step.operation]] = step.name
         if step.tool_call_id is not None:
             said[names.TOOL_CALL_ID] = step.tool_call_id
         above = self._above(parent)
         links = _earlier_attempt(parent, tags)
         name = f"{step.operation} {step.name}"
         self._start(step, name, SpanKind.INTERNAL, parent=parent_context(above), links=links, said=said)
-        if step.span is not None:
-            chain.place = place_of(step.span, step.start_ns, above)
+        chain.place = above if step.span is None else place_of(step.span, step.start_ns, above)
 
     def begin_call(
         self, call: Call, parent: Chain | None, said: Mapping[str, Any] = names.NOTHING, tags: Sequence[str] = ()
     ) -> None:
         """Show a model call that began here and now; `said` is what its request says."""
-        known: dict[str, Any] = {}
+        known = self._common(call)
         if call.provider:
             known[names.PROVIDER] = provider_name(call.provider)
         if call.model:
             known[names.REQUEST_MODEL] = call.model
+        known.update(said)
         call.place = self._above(parent)
         name = f"{call.operation} {call.model}" if call.model else call.operation
         links = _earlier_attempt(parent, tags)
-        self._start(call, name, SpanKind.CLIENT, parent=parent_context(call.place), links=links, said={**known, **said})
+        self._start(call, name, SpanKind.CLIENT, parent=parent_context(call.place), links=links, said=known)
 
     def end_step(self, step: Step, place: Place | None, *, status: str, error: str | None, end_ns: int) -> None:
         """A chain ended."""
         said = _ENDINGS.get(status, names.NOTHING)
-        if step.root is None and place is not None:
+        if step.root is None and place is not None and place.is_root:
             said = {**said, **place.bill.attributes()}
         self._tracing.end(step.span, attributes=said, error=error, end_ns=end_ns)
 
@@ -120,7 +122,7 @@ class RunSpans:
             name,
             kind,
             message_uuid=run.message_uuid,
-            attributes={**self._common(run), **said},
+            attributes=said,
             links=links,
             start_ns=run.start_ns,
             parent=parent,

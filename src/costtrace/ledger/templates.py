@@ -17,7 +17,7 @@ from costtrace.context import NOTHING, TEXT_FIELDS, Context
 from costtrace.entry import Entry, Kind, SpanRef
 from costtrace.jsontext import encode
 from costtrace.ledger.rows import COLUMNS, ENTRIES, USAGES, Row, column_bit, made, to_line, to_row
-from costtrace.money import EXACT, INT64_MAX, PICO_DIGITS, Money, amount_text
+from costtrace.money import EXACT, INT64_MAX, NANO_DIGITS, PICO_DIGITS, Money, amount_text
 from costtrace.quote import Quote, QuoteStatus, exact_quote, unit_price
 from costtrace.times import from_micros, to_micros
 from costtrace.usage import DIRECTIONS, Usage, known_raw
@@ -82,6 +82,7 @@ class Template:
         "_body",
         "_digits",
         "_mask",
+        "_nano",
         "_pico",
         "_sample",
         "_scalars",
@@ -100,6 +101,7 @@ class Template:
         self._units = tuple(int(price.scaleb(self._digits, EXACT)) for price in prices)
         self._scale = 10**self._digits
         self._pico = 10 ** abs(PICO_DIGITS - self._digits)
+        self._nano = 10 ** abs(NANO_DIGITS - self._digits)
 
     def line(self, call: PlainCall) -> bytes:
         """The call as `costtrace.ledger.rows.to_line` writes it."""
@@ -110,7 +112,6 @@ class Template:
         ) = call
         # fmt: on
         units = sum(map(mul, self._units, counts))
-        whole, rest = divmod(units, self._scale)
         picos, finer = (units * self._pico, 0) if self._digits <= PICO_DIGITS else divmod(units, self._pico)
         mask, pico_text = self._mask, ""
         if not finer and picos <= INT64_MAX:
@@ -129,7 +130,7 @@ class Template:
             recorded_us,
             duration_us,
             run_id,
-            f"{whole}.{rest:0{self._digits}d}".rstrip("0") if rest else whole,
+            self._text(units),
             pico_text,
             input_tokens,
             output_tokens,
@@ -139,11 +140,34 @@ class Template:
         body = self._body % (*counts, reasoning_tokens, *counts, beside, parent_run_id, raw_json)
         return f"{scalars}{self._basis}{body}".encode()
 
+    def _text(self, units: int) -> str:
+        whole, rest = divmod(units, self._scale)
+        return f"{whole}.{rest:0{self._digits}d}".rstrip("0") if rest else str(whole)
+
+    def amount(self, counts: Sequence[int]) -> Decimal:
+        """What a call of those counts costs, in the currency of the sample."""
+        return Decimal(sum(map(mul, self._units, counts))).scaleb(-self._digits, EXACT)
+
+    def costs(self, counts: Sequence[int]) -> tuple[str, float, int | None, float, float]:
+        """The same for who cannot take a Decimal: as text, as the double next to it, in whole 1e-9, and the doubles of
+        its parts for input and output. None for an integer that does not fit 64 bits.
+        """
+        parts = [*map(mul, self._units, counts)]
+        output, units, scale = parts[-1], sum(parts), self._scale
+        nano = units * self._nano if self._digits <= NANO_DIGITS else _rounded(units, self._nano)
+        return (
+            self._text(units),
+            units / scale,  # Python divides integers to the nearest double, as it reads a Decimal's digits
+            nano if nano <= INT64_MAX else None,
+            (units - output) / scale,
+            output / scale,
+        )
+
     def entry(self, call: PlainCall) -> Entry:
         """The entry that is in that line, for who wants to see it."""
         sample, quote = self._sample
         lines = [line._replace(quantity=count) for line, count in zip(quote.lines, call.counts, strict=True)]
-        amount = Decimal(sum(map(mul, self._units, call.counts))).scaleb(-self._digits, EXACT)
+        amount = self.amount(call.counts)
         buckets = {line.bucket: line.quantity for line in lines}
         details = sample.details
         if call.parent_run_id is not None:
@@ -201,7 +225,7 @@ def _is_plain(entry: Entry, usage: Usage, quote: Quote) -> bool:
         and quote.status is QuoteStatus.EXACT
         and quote.basis is not None
         and not usage.flags
-        and usage.buckets.keys() <= DIRECTIONS.keys()
+        and [DIRECTIONS.get(bucket) for bucket in usage.buckets] == ["input"] * (len(usage.buckets) - 1) + ["output"]
         and [(line.bucket, line.quantity) for line in quote.lines] == list(usage.buckets.items())
         and entry.details.keys() <= _DETAILS
         and entry.replaces is None
@@ -259,6 +283,12 @@ def _body_with_slots(entry: Entry, usage: Usage, quote: Quote) -> str:
 
 def _constant(text: str) -> str:
     return text.replace("%", "%%")
+
+
+def _rounded(units: int, unit: int) -> int:
+    """How many whole units, to the nearest, and of two the even one."""
+    whole, rest = divmod(units, unit)
+    return whole + (2 * rest > unit or (2 * rest == unit and whole % 2))
 
 
 def _columns(context: Context) -> tuple[str, int]:

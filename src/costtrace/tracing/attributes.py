@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from costtrace.entry import Entry, Kind
 from costtrace.entry import Status as Outcome
-from costtrace.money import EXACT, ZERO, Money, amount_text
+from costtrace.money import EXACT, NANO_DIGITS, ZERO, Money, amount_text
 from costtrace.quote import Quote, QuoteStatus
 from costtrace.tracing import names
 from costtrace.usage import DIRECTIONS, Usage
@@ -33,8 +33,8 @@ PROVIDER_NAMES: Final[Mapping[str, str]] = {
 """LangChain's ``ls_provider`` to OpenTelemetry's ``gen_ai.provider.name``, where they differ."""
 
 _MODEL_KINDS: Final = frozenset({Kind.LLM, Kind.EMBEDDING})
-_WRITTEN: Final = ("cache_write", "cache_write_5m", "cache_write_1h", "cache_write_12h")
-_NANO: Final = 9
+WRITTEN: Final = ("cache_write", "cache_write_5m", "cache_write_1h", "cache_write_12h")
+"""The buckets of what is written to a cache."""
 _MAX_INT: Final = 2**63 - 1
 _OUTCOMES: Final = {
     Outcome.CANCELLED: names.CANCELLED,
@@ -123,7 +123,7 @@ def _identity(entry: Entry, presets: frozenset[str]) -> dict[str, Any]:
 
 def _usage(usage: Usage, presets: frozenset[str]) -> dict[str, Any]:
     buckets = usage.buckets
-    written = sum(buckets.get(bucket, 0) for bucket in _WRITTEN)
+    written = sum(buckets.get(bucket, 0) for bucket in WRITTEN)
     found: dict[str, Any] = {
         names.INPUT_TOKENS: usage.input_tokens,
         names.OUTPUT_TOKENS: usage.output_tokens,
@@ -153,7 +153,7 @@ def _cost(entry: Entry, cost: Money, presets: frozenset[str]) -> dict[str, Any]:
     model_call = entry.kind in _MODEL_KINDS
     if cost.currency == "USD":
         found[names.OPERATION_COST] = amount = float(cost.amount)
-        nano = round(cost.amount.scaleb(_NANO, EXACT))
+        nano = round(cost.amount.scaleb(NANO_DIGITS, EXACT))
         if abs(nano) <= _MAX_INT:
             found[names.COST_NANO_USD] = nano
         if model_call:

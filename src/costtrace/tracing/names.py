@@ -164,7 +164,11 @@ PRICE_OF: Final = "price_of"
 """From a final price to the send."""
 RETRY_OF: Final = "retry_of"
 """From an attempt to the one before it, which failed."""
-LINK_TYPES: Final = frozenset({GENERATED_BY, STATUS_OF, PRICE_OF, RETRY_OF})
+REPLY_TO: Final = "reply_to"
+"""From a message to the one it answers; only in what `costtrace view` writes."""
+CORRECTION_OF: Final = "correction_of"
+"""From a correction to what it corrects; only in what `costtrace view` writes."""
+LINK_TYPES: Final = frozenset({GENERATED_BY, STATUS_OF, PRICE_OF, RETRY_OF, REPLY_TO, CORRECTION_OF})
 
 PRESETS: Final = ("draft443", "langfuse", "mlflow", "openinference", "posthog")
 """Further names for viewers that read names of their own. ``draft443`` is the proposal of semantic-conventions-genai

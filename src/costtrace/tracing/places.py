@@ -26,22 +26,39 @@ _SETTLED: Final = frozenset({Standing.SETTLED, Standing.CALCULATED, None})
 class Bill:
     """The exact sum of what was recorded below one root, in this process, in US dollars."""
 
-    __slots__ = ("_amount", "_incomplete", "_lock", "_priced")
+    __slots__ = ("_amount", "_incomplete", "_lock", "_priced", "_told")
 
     def __init__(self) -> None:
         self._lock = threading.RLock()  # a garbage collection may end a call on this thread while it is held
         self._amount: Decimal = ZERO
         self._incomplete = 0
         self._priced = False
+        self._told: set[str] = set()
+
+    def add_once(self, entry: Entry) -> None:
+        """Count an entry that somebody else named, and may tell of again."""
+        if entry.cost is None and entry.standing in _SETTLED:
+            return
+        with self._lock:
+            if entry.entry_id not in self._told:
+                self._told.add(entry.entry_id)
+                self.add(entry)
 
     def add(self, entry: Entry) -> None:
-        """Count an entry."""
+        """Count an entry that nobody tells of twice."""
         cost = entry.cost
         with self._lock:
+            if self._incomplete and entry.replaces is not None and entry.replaces not in _SETTLED:
+                self._incomplete -= 1
             if cost is not None and cost.currency == "USD":
                 self._amount, self._priced = EXACT.add(self._amount, cost.amount), True
             elif cost is not None or entry.standing not in _SETTLED:
                 self._incomplete += 1
+
+    def add_dollars(self, amount: Decimal) -> None:
+        """Count an entry of which only its actual cost is known here."""
+        with self._lock:
+            self._amount, self._priced = EXACT.add(self._amount, amount), True
 
     def attributes(self) -> dict[str, Any]:
         """What a root's span says of it; of nothing recorded it says nothing."""
@@ -61,6 +78,8 @@ class Place:
     """When its span began, in nanoseconds since 1970."""
     ambient: int
     """The id of the span that was current where the run began; 0 for none."""
+    is_root: bool
+    """Whether no run that is shown is above it."""
     bill: Bill = field(repr=False)
     """What everything below its root adds up to."""
     child_context: Context = field(repr=False)
@@ -74,6 +93,7 @@ def place_of(span: Span, start_ns: int, above: Place | None) -> Place:
         span=context,
         start_ns=start_ns,
         ambient=trace.get_current_span().get_span_context().span_id,
+        is_root=above is None,
         bill=Bill() if above is None else above.bill,
         child_context=trace.set_span_in_context(NonRecordingSpan(context)),
     )

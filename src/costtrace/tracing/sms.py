@@ -87,7 +87,7 @@ class SendSpan:
                 SEND,
                 SpanKind.PRODUCER,
                 message_uuid=entry.message_uuid,
-                attributes={**_messaging("send", _DESTINATION), **server, **_expected(entry)},
+                attributes={**_messaging(tracing, "send", _DESTINATION), **server, **_expected(entry)},
                 links=[link(ref, names.GENERATED_BY) for ref in made_by],
                 parent=tracing.parent(),
             )
@@ -138,14 +138,16 @@ class Webhook:
     """When it was stored, in nanoseconds since 1970."""
     message_uuid: str
     sid: str
+    thread_id: str | None = None
+    """The conversation it belongs to, where that is known: viewers without links show together what has the same."""
     duplicate: bool = False
     """It had been stored before."""
 
     @property
     def attributes(self) -> dict[str, Any]:
         """What its span says, whatever was told."""
-        said: dict[str, Any] = {MESSAGE_ID: self.sid}
-        return {**said, DUPLICATE: True} if self.duplicate else said
+        said = {MESSAGE_ID: self.sid, names.CONVERSATION: self.thread_id, DUPLICATE: self.duplicate or None}
+        return {name: value for name, value in said.items() if value is not None}
 
 
 def show_status(
@@ -159,7 +161,7 @@ def show_status(
         STATUS,
         SpanKind.CONSUMER,
         message_uuid=webhook.message_uuid,
-        attributes={**_messaging("process", "sms.status"), **webhook.attributes, SMS_STATUS: status},
+        attributes={**_messaging(tracing, "process", "sms.status"), **webhook.attributes, SMS_STATUS: status},
         links=[] if send is None else [link(send, names.STATUS_OF)],
         start_ns=webhook.arrival.at_ns,
         parent=_parent(tracing, webhook.arrival.around, send),
@@ -185,7 +187,7 @@ def show_inbound(tracing: Tracing, webhook: Webhook, *, segments: int | None = N
         INBOUND,
         SpanKind.CONSUMER,
         message_uuid=webhook.message_uuid,
-        attributes={**_messaging("process", "sms.inbound"), **webhook.attributes, **counted},
+        attributes={**_messaging(tracing, "process", "sms.inbound"), **webhook.attributes, **counted},
         start_ns=webhook.arrival.at_ns,
         parent=webhook.arrival.around,
     )
@@ -204,7 +206,7 @@ def show_price(tracing: Tracing, revision: Entry, *, send: SpanRef | None = None
         PRICE,
         SpanKind.INTERNAL,
         message_uuid=revision.message_uuid,
-        attributes=price_attributes(revision),
+        attributes={**_drawn_as(tracing), **price_attributes(revision)},
         links=[] if send is None else [link(send, names.PRICE_OF)],
         parent=_ROOT,
     )
@@ -235,8 +237,14 @@ def _price(price: Money) -> dict[str, str]:
     return {PRICE_AMOUNT: amount_text(price.amount), PRICE_CURRENCY: price.currency}
 
 
-def _messaging(operation: str, destination: str) -> dict[str, Any]:
-    return {SYSTEM: _TWILIO, OPERATION_NAME: operation, OPERATION_TYPE: operation, DESTINATION: destination}
+def _messaging(tracing: Tracing, operation: str, destination: str) -> dict[str, Any]:
+    said = {SYSTEM: _TWILIO, OPERATION_NAME: operation, OPERATION_TYPE: operation, DESTINATION: destination}
+    return {**_drawn_as(tracing), **said}
+
+
+def _drawn_as(tracing: Tracing) -> dict[str, Any]:
+    """OpenInference has no kind for messages; a chain is what it calls any step between others."""
+    return {names.OPENINFERENCE_KIND: "CHAIN"} if "openinference" in tracing.presets else {}
 
 
 def server_of(address: str) -> Mapping[str, Any]:

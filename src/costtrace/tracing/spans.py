@@ -5,7 +5,11 @@ Only `opentelemetry-api` is used, no global provider is ever set, and no context
 
 from __future__ import annotations
 
+import time
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -14,6 +18,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import (
     Link,
     NoOpTracerProvider,
+    ProxyTracer,
     ProxyTracerProvider,
     Span,
     SpanKind,
@@ -26,13 +31,26 @@ from costtrace.entry import Status as Outcome
 from costtrace.errors import InvalidValue
 from costtrace.faults import Faults
 from costtrace.times import to_micros
+from costtrace.tracing.amid import amid_sdk
 from costtrace.tracing.attributes import outcome_attributes
-from costtrace.tracing.names import CALLBACK_SPANS, ERROR_TYPE, MESSAGE_UUID, NOTHING, PRESETS, SPANS
+from costtrace.tracing.names import (
+    ABANDONED,
+    CALLBACK_SPANS,
+    CANCELLED,
+    ERROR_TYPE,
+    MESSAGE_UUID,
+    NOTHING,
+    PRESETS,
+    SPANS,
+)
 from costtrace.tracing.places import Place, parent_context
 
 Locator = Callable[[], Place | None]
 
 _NOT_REAL: Final = (ProxyTracerProvider, NoOpTracerProvider)
+_UNSET: Final = ProxyTracerProvider()
+"""Gives proxies while the process has no provider. To ask for that itself reads the environment each time."""
+_PUT_OFF: Final = 1_000
 
 
 class Tracing:
@@ -57,7 +75,10 @@ class Tracing:
         self.callback_span = _word(callback_span, CALLBACK_SPANS, "callback_span")
         self._provider = tracer_provider
         self._tracer: trace.Tracer | None = None
+        self._asked = False
+        """Whether the process was asked for its provider, and so has read from its environment which one to make."""
         self._locators: list[Locator] = []
+        self._later: deque[Callable[[], None]] = deque(maxlen=_PUT_OFF)
         self._faults = Faults() if faults is None else faults
 
     @property
@@ -72,8 +93,9 @@ class Tracing:
 
     def _find_tracer(self) -> trace.Tracer | None:
         """Looked for until it is found: a process may set its provider after it has made its recorder, but once."""
-        if self.spans == "off":
+        if self.spans == "off" or (self._asked and isinstance(_UNSET.get_tracer("costtrace"), ProxyTracer)):
             return None
+        self._asked = self._provider is None
         try:
             provider = trace.get_tracer_provider() if self._provider is None else self._provider
             if not isinstance(provider, _NOT_REAL):
@@ -101,6 +123,14 @@ class Tracing:
             if (place := find()) is not None:
                 return place
         return None
+
+    def count(self, entry: Entry) -> None:
+        """Add an entry that was recorded here and now to what the root of the current run adds up to."""
+        try:
+            if (place := self.place()) is not None:
+                place.bill.add_once(entry)
+        except Exception:  # noqa: BLE001 - as above
+            self._faults.note("adding up a trace")
 
     def start(
         self,
@@ -138,9 +168,22 @@ class Tracing:
         error: str | None = None,
         end_ns: int | None = None,
     ) -> None:
-        """Say what came out, and end it; one that has ended stays as it is. `error` is class and code of a failure."""
+        """Say what came out, and end it; one that has ended stays as it is. `error` is class and code of a failure.
+
+        What was broken off amid the SDK's own work is ended with the next span that is.
+        """
         if span is None:
             return
+        if (CANCELLED in attributes or ABANDONED in attributes) and amid_sdk():
+            self._later.append(partial(self._end, span, attributes, error, end_ns or time.time_ns()))
+            return
+        self._end(span, attributes, error, end_ns)
+        if self._later:
+            with suppress(IndexError):  # another thread may take the last one
+                while self._later:
+                    self._later.popleft()()
+
+    def _end(self, span: Span, attributes: Mapping[str, Any], error: str | None, end_ns: int | None) -> None:
         try:
             if span.is_recording():
                 if error is not None:

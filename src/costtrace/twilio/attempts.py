@@ -178,6 +178,7 @@ class Attempts:
         """The first of a name has it; the ledger decides between processes."""
         if entry.entry_id not in self._recorder.ledger.append([entry]):
             raise AlreadySent(entry.message_uuid, entry.details["send_id"])
+        self._recorder.tracing.count(entry)
 
     def _kept(self, wanted: Outgoing, now: datetime) -> Envelope:
         return envelope(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any
 
@@ -147,11 +148,26 @@ class SmsSender:
         )
         if not self._client.http_client.is_async:
             return await asyncio.to_thread(self._send, wanted)
-        attempt = await asyncio.to_thread(self._attempts.begin, wanted)
+        attempt = await self._begun(wanted)
         with self._outcome(attempt):
             answer = await self._client.messages.create_async(**attempt.parameters)
             sid = _sid(answer)
         return self._sent(attempt, sid, answer)
+
+    async def _begun(self, wanted: Outgoing) -> Attempt:
+        """The attempt; where it is cancelled before Twilio is asked, it is written down that it was not made."""
+        begun = Future[Attempt]()
+
+        def begin() -> Attempt:
+            begun.set_result(attempt := self._attempts.begin(wanted))
+            return attempt
+
+        try:
+            return await asyncio.to_thread(begin)
+        except asyncio.CancelledError as error:
+            fault, code = fault_of(error), error_code(error)
+            begun.add_done_callback(lambda done: self._attempts.refused(done.result(), error=fault, code=code))
+            raise
 
     def _send(self, wanted: Outgoing) -> SentMessage:
         attempt = self._attempts.begin(wanted)

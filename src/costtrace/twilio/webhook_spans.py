@@ -76,6 +76,7 @@ class WebhookSpans:
                 ended_ns=time.time_ns(),
                 message_uuid=entry.message_uuid,
                 sid=entry.source_id or "",
+                thread_id=entry.context.thread_id,
                 duplicate=not is_new,
             )
             self._done(partial(show_inbound, self._tracing, webhook, segments=entry.details.get("num_segments")))
@@ -102,6 +103,7 @@ class WebhookSpans:
                 ended_ns=ended_ns,
                 message_uuid=_uuid(callback, leg),
                 sid=callback.message_sid,
+                thread_id=None if leg is None else leg.context.thread_id,
                 duplicate=not is_new,
             )
             show_status(
