@@ -21,6 +21,7 @@ EXACT: Final = Context(
 ZERO: Final = Decimal(0)
 
 PICO_DIGITS: Final = 12
+NANO_DIGITS: Final = 9
 INT64_MAX: Final = 2**63 - 1
 _CURRENCY: Final = re.compile(r"[A-Z]{3}\Z")
 _MAX_EXPONENT: Final = 40
