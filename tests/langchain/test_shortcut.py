@@ -23,9 +23,11 @@ from costtrace.entry import Entry
 from costtrace.errors import LedgerUnavailable
 from costtrace.ledger import SqliteLedger
 from costtrace.ledger.rows import to_line, to_row
+from costtrace.ledger.templates import template_of
 from costtrace.pricing import Catalog
 from costtrace.testing import MemoryLedger
-from costtrace.tracing import names
+from costtrace.tracing.names import PRESETS
+from costtrace.tracing.repeated import repeated_outcome
 
 JANUARY_NS = 1_768_901_400_000_000_000  # 2026-01-20T09:30:00Z
 CATALOG = Catalog.default()
@@ -356,18 +358,21 @@ def test_both_ways_show_the_same_on_spans_and_in_entries(
     check_both_ways_show(calls)
 
 
-@pytest.mark.parametrize("model", ["gpt-4o-2024-08-06", "gpt-4o-mini", "gpt-5-nano", "o3", "claude-sonnet-4-5"])
+@pytest.mark.parametrize(
+    ("model", "tier"),
+    [("gpt-4o-2024-08-06", "default"), ("gpt-4o-mini", "default"), ("gpt-5-nano", "flex"), ("o3", "flex")],
+)
 @settings(deadline=None)
 @given(numbers=st.lists(st.tuples(st.integers(401, 2**53), st.integers(300, 2**53)), min_size=1, max_size=4))
-def test_spans_show_the_same_doubles_to_the_last_bit(model: str, numbers: list[tuple[int, int]]) -> None:
+def test_spans_show_the_same_doubles_to_the_last_bit(model: str, tier: str, numbers: list[tuple[int, int]]) -> None:
     def calls(handler: costtrace.CostCallbackHandler) -> None:
         for number, counts in enumerate([(1000, 500), *numbers]):
-            call(handler, number + 1, plain(*counts, model_name=model))
+            call(handler, number + 1, plain(*counts, model_name=model, service_tier=tier))
 
     check_both_ways_show(calls)
 
 
-@pytest.mark.parametrize("preset", [(), *((preset,) for preset in names.PRESETS)])
+@pytest.mark.parametrize("preset", [(), *((preset,) for preset in PRESETS)])
 def test_under_any_preset_and_below_a_root_both_ways_show_the_same(preset: tuple[str, ...]) -> None:
     root = UUID(int=2**100)
 
@@ -379,6 +384,19 @@ def test_under_any_preset_and_below_a_root_both_ways_show_the_same(preset: tuple
 
     *_, total = check_both_ways_show(calls, span_presets=preset)
     assert total["costtrace.total.usd"] == "0.0210075"  # 3 calls of 0.007 dollars, and 3 more tokens at 2.5 a million
+
+
+def test_an_entry_is_only_made_of_a_call_where_a_viewer_has_names_of_its_own() -> None:
+    ledger = MemoryLedger()
+    call(costtrace.CostCallbackHandler(recorder_of(ledger)), 1, plain())
+    ((_, entry),) = ledger.entries()
+    template, counts = template_of(entry, 10_000), (400, 600, 500)
+    assert template is not None
+    costs = template.costs(counts)
+    assert costs == ("0.007", 0.007, 7_000_000, 0.002, 0.005)
+    repeats = {preset: repeated_outcome(entry, frozenset({preset}), counts, costs) is not None for preset in PRESETS}
+    assert repeats == {"draft443": False, "langfuse": False, "mlflow": False, "openinference": True, "posthog": False}
+    assert repeated_outcome(entry, frozenset(), counts, costs) is not None
 
 
 def check_both_ways_show(

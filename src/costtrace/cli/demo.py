@@ -224,7 +224,7 @@ def _this_command() -> str:
 
 
 def _following(uuid: str) -> list[str]:
-    return [f"message {uuid} --turn", "report --by direction,message_type", "tail --once", "doctor"]
+    return [f"message {uuid} --turn", f"view {uuid}", "report --by direction,message_type", "doctor", "serve --port 0"]
 
 
 def _rates_to_copy(message: Message, ledger: str) -> list[Block]:

@@ -125,7 +125,7 @@ class Template:
         scalars = self._scalars % (
             run_id,
             start_us,
-            encode(message_uuid),
+            f'"{run_id}"' if message_uuid is run_id else encode(message_uuid),
             start_us,
             recorded_us,
             duration_us,
