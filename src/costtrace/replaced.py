@@ -32,6 +32,21 @@ def set_off(totals: Sequence[Totals]) -> Iterator[Totals]:
         yield replace(total, actual=actual[number], pending=pending[number], **left)
 
 
+def moved(before: Totals, after: Totals, times: int) -> Totals:
+    """What so many groups have to be given for those that were as before to be as after."""
+    return Totals(
+        actual=_moved(before.actual, after.actual, times),
+        pending=_moved(before.pending, after.pending, times),
+        **{name: (getattr(after, name) - getattr(before, name)) * times for name in _COUNTS},
+    )
+
+
+def _moved(before: Amounts, after: Amounts, times: int) -> Amounts:
+    currencies = {*before, *after}
+    differences = {name: EXACT.subtract(after.get(name, ZERO), before.get(name, ZERO)) for name in currencies}
+    return Amounts({name: EXACT.multiply(amount, times) for name, amount in differences.items() if amount})
+
+
 def _level(values: Sequence[Decimal]) -> list[Decimal]:
     """The same sum without negative values, as far as the positive ones reach; what is left stands with the first."""
     owed = reduce(EXACT.subtract, (value for value in values if value < 0), ZERO)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
 from itertools import zip_longest
+from operator import attrgetter
 from typing import Any, Final
 
 from costtrace.entry import Entry, Kind
@@ -15,11 +16,9 @@ from costtrace.ledger.protocol import EVERYTHING, Ledger, Selection
 from costtrace.messages import Amounts, Message, Totals, as_of, encode_message
 from costtrace.money import EXACT, ZERO
 from costtrace.quote import QuoteStatus
-from costtrace.replaced import set_off
+from costtrace.replaced import moved, set_off
 
 _Key = tuple[str | None, ...]
-_ONE_MESSAGE: Final = ("message", "provider")
-"""Within these, an entry and the one that takes its place are found."""
 _SMS: Final = "sms"
 _NOTHING: Final = Totals()
 _NUMBERS: Final = ("settled", "calculated", "estimated", "unpriced", "input_tokens", "output_tokens")
@@ -78,26 +77,30 @@ def report(ledger: Ledger, by: Sequence[str] = (), selection: Selection = EVERYT
 
 
 def _groups(ledger: Ledger, words: tuple[str, ...], selection: Selection, zone: tzinfo) -> dict[_Key, Totals]:
-    """The totals by those words; where one would be below zero, what was replaced is looked for message by message."""
+    """The totals by those words; where one would be below zero, what was replaced is set off message by message."""
     totals = _merged(words, ledger.totals(words, selection, zone))
     if not any(min(total.settled, total.calculated, total.estimated, total.unpriced) < 0 for total in totals.values()):
         return totals
-    finer = _merged(words, ledger.totals((*words, *_ONE_MESSAGE), selection, zone))
-    messages: dict[_Key, dict[_Key, Totals]] = {}
-    for key, total in finer.items():
-        messages.setdefault(key[len(words) :], {})[key[: len(words)]] = total
-    totals = {}
-    for groups in messages.values():
-        for (key, before), total in zip(groups.items(), set_off(list(groups.values())), strict=True):
-            if total != _NOTHING or before == _NOTHING:  # what was replaced in its whole has no place any more
-                totals[key] = totals.get(key, Totals()).plus(total)
+    moves: dict[_Key, list[Totals]] = {}
+    found = ledger.replaced(words, selection, zone)
+    totals = _merged(words, found.totals)
+    for alike in found.messages:
+        groups = _merged(words, alike.groups)
+        for (key, before), after in zip(groups.items(), set_off(list(groups.values())), strict=True):
+            if after != before:
+                moves.setdefault(key, []).append(moved(before, after, alike.times))
+    for key, all_moves in moves.items():
+        left = _sum([totals.get(key, _NOTHING), *all_moves])
+        totals[key] = replace(left, actual=left.known)
+        if totals[key] == _NOTHING:  # what was replaced in its whole has no place any more
+            del totals[key]
     return totals
 
 
-def _merged(words: Sequence[str], totals: dict[_Key, Totals]) -> dict[_Key, Totals]:
+def _merged(words: Sequence[str], totals: Mapping[_Key, Totals]) -> dict[_Key, Totals]:
     """The same groups, with the kinds of entry that tell of an SMS as one, and the runs of tools as of no kind."""
     if "kind" not in words:
-        return totals
+        return dict(totals)
     merged: dict[_Key, Totals] = {}
     for key, total in totals.items():
         said = tuple(_kind_shown(part) if word == "kind" else part for word, part in zip_longest(words, key))
@@ -114,9 +117,9 @@ def _kind_shown(kind: str | None) -> str | None:
 def _sum(totals: Sequence[Totals]) -> Totals:
     """All of them together. There may be as many as users, and `Totals.plus` makes a new value each time."""
     return Totals(
-        actual=_sum_by_currency(total.actual for total in totals),
-        pending=_sum_by_currency(total.pending for total in totals).without_zeros(),
-        **{name: sum(getattr(total, name) for total in totals) for name in _NUMBERS},
+        actual=_sum_by_currency(map(attrgetter("actual"), totals)),
+        pending=_sum_by_currency(map(attrgetter("pending"), totals)).without_zeros(),
+        **{name: sum(map(attrgetter(name), totals)) for name in _NUMBERS},
     )
 
 

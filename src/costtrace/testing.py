@@ -11,8 +11,8 @@ from typing import Final
 from costtrace.entry import Entry, Standing
 from costtrace.errors import UnknownMessage
 from costtrace.ledger.framed import Framed
-from costtrace.ledger.protocol import EVERYTHING, LedgerHealth, Recent, Selection
-from costtrace.ledger.selecting import is_selected, totals_by
+from costtrace.ledger.protocol import EVERYTHING, LedgerHealth, Recent, Recents, Replaced, Selection
+from costtrace.ledger.selecting import is_selected, replaced_by, totals_by
 from costtrace.messages import Message, Totals, fold
 
 __all__ = ["MemoryLedger"]
@@ -80,11 +80,16 @@ class MemoryLedger(Framed):
         """The totals of each group."""
         return totals_by((entry for _, entry in self.entries(selection=selection)), by, zone)
 
-    def recent(self, limit: int, *, before: int | None = None, selection: Selection = EVERYTHING) -> list[Recent]:
+    def replaced(self, by: Sequence[str], selection: Selection = EVERYTHING, zone: tzinfo = UTC) -> Replaced:
+        """The groups of each message in which something was replaced."""
+        return replaced_by((entry for _, entry in self.entries(selection=selection)), by, zone)
+
+    def recent(self, limit: int, *, before: int | None = None, selection: Selection = EVERYTHING) -> Recents:
         """The messages whose latest selected entry came last."""
         latest = {entry.message_uuid: seq for seq, entry in self.entries(selection=selection)}
         found = sorted(((seq, uuid) for uuid, seq in latest.items() if before is None or seq < before), reverse=True)
-        return [Recent(message_uuid=uuid, seq=seq) for seq, uuid in found[:limit]]
+        page = [Recent(message_uuid=uuid, seq=seq) for seq, uuid in found[:limit]]
+        return Recents(page, page[-1].seq if 0 < limit < len(found) else None)
 
     def last_seq(self) -> int:
         """How many entries there are."""

@@ -40,7 +40,7 @@ def test_counts_only_when_asked(run: Run, path: Path) -> None:
     assert roll_ups(run, path) == (0, [])
     status, (check,) = roll_ups(run, path, "--recount")
     assert (status, check["state"]) == (0, "ok")
-    assert check["found"] == "7 sums are those of the entries up to 1"
+    assert check["found"] == "8 sums are those of the entries up to 1"
 
 
 def test_fails_where_a_sum_is_wrong_and_mends_nothing_unasked(run: Run, path: Path) -> None:
@@ -49,7 +49,7 @@ def test_fails_where_a_sum_is_wrong_and_mends_nothing_unasked(run: Run, path: Pa
     for _ in range(2):
         status, (check,) = roll_ups(run, path, "--recount")
         assert (status, check["state"]) == (1, "fail")
-        assert check["found"] == "1 of 7 sums are not those of the entries"
+        assert check["found"] == "1 of 8 sums are not those of the entries"
         assert "`costtrace doctor --rebuild`" in check["advice"]
 
 
@@ -58,7 +58,7 @@ def test_makes_the_sums_anew_where_that_is_wanted(run: Run, path: Path) -> None:
 
     status, (check,) = roll_ups(run, path, "--rebuild")
 
-    assert (status, check["found"]) == (0, "7 sums are those of the entries up to 2")
+    assert (status, check["found"]) == (0, "8 sums are those of the entries up to 2")
     assert roll_ups(run, path, "--recount")[0] == 0
 
 

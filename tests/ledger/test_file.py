@@ -18,6 +18,7 @@ from costtrace.entry import Entry
 from costtrace.errors import ConfigurationError
 from costtrace.ledger import Selection, SqliteLedger, open_ledger
 from costtrace.ledger.schema import APPLICATION_ID, MIGRATIONS
+from costtrace.ledger.spool import MAGIC
 from costtrace.money import Money
 from costtrace.quote import PriceBasis, Quote, QuoteLine, QuoteStatus
 from costtrace.usage import Usage
@@ -227,7 +228,7 @@ def test_full_durability_flushes_each_entry_to_the_disk_before_it_is_safe(tmp_pa
     order = [
         "sync" if call.startswith(("fsync", "fdatasync")) else "told" if '"sms/a/' in call[:20] else "written"
         for call in calls
-        if call.startswith(("fsync", "fdatasync")) or '"sms/a/' in call[:20] or "CTs2" in call[:20]
+        if call.startswith(("fsync", "fdatasync")) or '"sms/a/' in call[:20] or MAGIC.decode() in call[:20]
     ]
     if full:
         assert order[-36:] == ["written", "sync", "told"] * 12

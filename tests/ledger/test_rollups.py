@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import count
@@ -18,12 +19,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from costtrace.entry import Entry
+from costtrace.entry import Entry, Standing
 from costtrace.ledger import Recent, Selection, SqliteLedger
+from costtrace.ledger.protocol import Replaced
 from costtrace.ledger.recency import recent
 from costtrace.ledger.recount import Recount, recount
 from costtrace.ledger.rollups import LONG, VERY_LONG, cursor_of
 from costtrace.ledger.schema import APPLICATION_ID, MIGRATIONS
+from costtrace.messages import Totals
+from costtrace.reports import report
 from costtrace.testing import MemoryLedger
 from tests.factories import NOW, make_costs, make_entry
 from tests.ledger.processes import ROOT, TIMEOUT_S, Child, run
@@ -165,7 +169,7 @@ def test_roll_ups_are_whole_when_a_process_is_killed_at_a_named_step(tmp_path: P
     assert found.wrong == 0
     ledger.rollups.advance()
     assert ledger.totals()[()].actual.usd * 10**12 == len(list(ledger.entries())) >= len(safe)
-    assert recount(path) == Recount(entries=ledger.last_seq(), sums=7, wrong=0)
+    assert recount(path) == Recount(entries=ledger.last_seq(), sums=8, wrong=0)
     ledger.close()
 
 
@@ -202,7 +206,7 @@ def test_a_recount_finds_what_somebody_changed_and_a_rebuild_mends_it(sqlite: Sq
     assert found.wrong
     sqlite.rollups.clear()
     sqlite.rollups.advance()
-    assert recount(sqlite.path) == Recount(entries=1, sums=7, wrong=0)
+    assert recount(sqlite.path) == Recount(entries=1, sums=8, wrong=0)
     assert sqlite.totals(["model"])["gpt-4o",].calculated == 1
 
 
@@ -212,6 +216,7 @@ def test_a_recount_finds_what_somebody_changed_and_a_rebuild_mends_it(sqlite: Sq
     limit=st.integers(1, 3),
     newest=st.integers(1, 5),
     rolled=st.booleans(),
+    hurried=st.booleans(),
 )
 @settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_recent_messages_are_found_however_far_back_they_are(  # noqa: PLR0917 - hypothesis passes them by name
@@ -221,6 +226,7 @@ def test_recent_messages_are_found_however_far_back_they_are(  # noqa: PLR0917 -
     limit: int,
     newest: int,
     rolled: bool,  # noqa: FBT001 - as above
+    hurried: bool,  # noqa: FBT001 - as above
 ) -> None:
     ledger, other = SqliteLedger(tmp_path / f"{next(LEDGERS)}.db"), MemoryLedger()
     ledger.append(found)
@@ -229,10 +235,54 @@ def test_recent_messages_are_found_however_far_back_they_are(  # noqa: PLR0917 -
         ledger.rollups.advance()
     pages: list[Recent] = []
     with ledger._database.snapshot() as connection:
-        while page := recent(connection, limit, pages[-1].seq if pages else None, selection, newest=newest):
+        before: int | None = None
+        while True:
+            page = recent(connection, limit, before, selection, newest=newest, within_s=0 if hurried else 60)
             pages += page
+            before = page.before
+            if before is None:
+                break
     ledger.close()
     assert pages == other.recent(100, selection=selection)
+
+
+@given(
+    found=st.lists(billed(), min_size=1, max_size=14, unique_by=lambda entry: entry.entry_id),
+    words=WORDS,
+    selection=selections(),
+    zone=ZONES,
+)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+def test_messages_in_which_something_was_replaced_are_found_through_an_index_and_are_all_of_them(
+    tmp_path: Path, found: list[Entry], words: list[str], selection: Selection, zone: tzinfo
+) -> None:
+    ledger, other = SqliteLedger(tmp_path / f"{next(LEDGERS)}.db"), MemoryLedger()
+    ledger.append(found)
+    other.append(found)
+    known, counted = ledger.replaced(words, selection, zone), other.replaced(words, selection, zone)
+    ledger.close()
+    assert known.totals == counted.totals
+    assert each(known) == each(counted)
+
+
+def each(found: Replaced) -> Counter[frozenset[tuple[tuple[str | None, ...], Totals]]]:
+    messages: Counter[frozenset[tuple[tuple[str | None, ...], Totals]]] = Counter()
+    for alike in found.messages:
+        messages[frozenset(alike.groups.items())] += alike.times
+    return messages
+
+
+def test_messages_that_are_alike_come_once(sqlite: SqliteLedger) -> None:
+    for number in range(5):
+        sms: dict[str, Any] = {"message_uuid": f"m{number}", "provider": "twilio"}
+        sqlite.append(
+            [
+                make_costs(estimate="0.0083", number=10 * number, kind="sms", **sms),
+                make_costs("0.0083", estimate="-0.0083", number=10 * number + 1, replaces=Standing.PENDING, **sms),
+            ]
+        )
+    assert [alike.times for alike in sqlite.replaced(["kind"]).messages] == [5]
+    assert str(report(sqlite, ["kind"]).total.actual) == "0.0415 USD"
 
 
 def cursor(ledger: SqliteLedger) -> int:

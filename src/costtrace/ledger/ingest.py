@@ -16,7 +16,7 @@ from typing import Final
 
 from costtrace.errors import LedgerUnusable
 from costtrace.ledger.database import Database
-from costtrace.ledger.rows import Parts, Row, from_line, insertion, parts_of
+from costtrace.ledger.rows import Parts, from_line, insertion
 from costtrace.ledger.spool import MAGIC, Spool, frames, is_of_another_version, next_frame
 
 _log: Final = logging.getLogger("costtrace")
@@ -140,27 +140,25 @@ def _store(connection: sqlite3.Connection, segment: str, records: Sequence[bytes
                 )
 
 
-def insert_rows(connection: sqlite3.Connection, rows: Iterable[Row]) -> None:
-    """Insert the rows whose entry_id is new."""
-    _insert(connection, map(parts_of, rows))
-
-
 def _insert_lines(connection: sqlite3.Connection, lines: Iterable[bytes]) -> None:
-    _insert(connection, map(from_line, lines))
+    insert_rows(connection, map(from_line, lines))
 
 
-def _insert(connection: sqlite3.Connection, parts: Iterable[Parts]) -> None:
-    """Neighbours that have values in the same columns are inserted together."""
+def insert_rows(connection: sqlite3.Connection, rows: Iterable[Parts]) -> int:
+    """Insert the rows whose entry_id is new, and answer how many those were.
+
+    Neighbours that have values in the same columns are inserted together.
+    """
     ids: dict[bytes, int] = {}
-    for (mask, has_basis), alike in groupby(parts, _shape):
-        rows = []
+    new = 0
+    for (mask, has_basis), alike in groupby(rows, _shape):
+        filled = []
         for _, values, basis in alike:
-            if basis:
-                if basis not in ids:
-                    ids[basis] = _basis_id(connection, basis.decode())
-                values.append(ids[basis])
-            rows.append(values)
-        connection.executemany(insertion(mask, basis=has_basis), rows)
+            if basis and basis not in ids:
+                ids[basis] = _basis_id(connection, basis.decode())
+            filled.append((*values, ids[basis]) if basis else values)
+        new += connection.executemany(insertion(mask, basis=has_basis), filled).rowcount
+    return new
 
 
 def _shape(parts: Parts) -> tuple[int, bool]:

@@ -91,6 +91,34 @@ class Recent:
     """The sequence number of the entry of it that was stored last, of those that were selected."""
 
 
+class Recents(list[Recent]):
+    """A page of messages. A rare selection in a long ledger is looked for a while, and then gives a short page."""
+
+    __slots__ = ("before",)
+
+    def __init__(self, found: Iterable[Recent], before: int | None) -> None:
+        super().__init__(found)
+        self.before = before
+        """Where the next page begins; None where there is none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alike:
+    """What the selected entries of one message and provider add up to, where one of them replaces another."""
+
+    groups: Mapping[tuple[str | None, ...], Totals]
+    times: int
+    """Of how many messages that is so."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replaced:
+    """Totals, and which part of them is of messages in which something was replaced."""
+
+    totals: Mapping[tuple[str | None, ...], Totals]
+    messages: Sequence[Alike]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerHealth:
     """How a store is doing."""
@@ -169,10 +197,13 @@ class Ledger(Protocol):
         word or a zone it does not know.
         """
 
-    def recent(self, limit: int, *, before: int | None = None, selection: Selection = EVERYTHING) -> Sequence[Recent]:
+    def replaced(self, by: Sequence[str], selection: Selection = EVERYTHING, zone: tzinfo = UTC) -> Replaced:
+        """The `totals`, and the messages of which something was replaced, as of one moment: for reports to set off."""
+
+    def recent(self, limit: int, *, before: int | None = None, selection: Selection = EVERYTHING) -> Recents:
         """The messages that have selected entries, the one whose latest was stored last first, each once.
 
-        `before` is the `seq` of the last of a page, to go on with the next.
+        To go on, `before` is that of the page; a page may be shorter than `limit`, or empty, and have a next.
         """
 
     def last_seq(self) -> int:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Final
 
 from costtrace.jsontext import encode
 from costtrace.ledger.conditions import conditions, said_conditions
 from costtrace.ledger.localtime import LABELS, LocalTime
 from costtrace.ledger.protocol import Selection, field_of
-from costtrace.ledger.rollups import DAY_US, LEVELS, SHAPE, Level, cursor_of, has_rollups
+from costtrace.ledger.rollups import ALL_TIME, DAY_US, LEVELS, SHAPE, Level, cursor_of, has_rollups
 from costtrace.ledger.sums import CURRENCIES, IN_RANGES, MEASURES, Source, Sums, entry_sums, finer_sums
 from costtrace.messages import Totals
 from costtrace.times import to_micros
@@ -62,11 +63,6 @@ class Question:
         found = [self.local.common(field, start, end) for field in self.fields if field in LABELS]
         known = tuple(label for label in found if label is not None)
         return known if len(known) == len(found) else None
-
-    def group(self, labels: Sequence[str], said: Sequence[str | None]) -> Iterator[str | None]:
-        """The group in the order of the fields, out of its parts of time and all else."""
-        parts, rest = iter(labels), iter(said)
-        return (next(parts) if field in LABELS else next(rest) for field in self.fields)
 
 
 def totals(connection: sqlite3.Connection, question: Question) -> dict[tuple[str | None, ...], Totals]:
@@ -150,29 +146,38 @@ def _add_stretches(
     if not runs:
         return
     said, texts = said_conditions(question.selection, "rollup_shapes", nothing="")
-    fields = [field for field in question.fields if field not in LABELS]
     currencies = _currencies(connection)
-    columns = ["rollup_users.user_id" if field == _USER else f"rollup_shapes.{field}" for field in fields]
-    group = ["run.key", *("rollups.user" if field == _USER else f"rollup_shapes.{field}" for field in fields)]
+    columns, group, places = [], ["run.key"], count(2)
+    for field in question.fields:
+        if field in LABELS:
+            columns.append(f"json_extract(run.value, '$[{next(places)}]')")
+        else:
+            columns.append(f"nullif({'rollup_users.user_id' if field == _USER else f'rollup_shapes.{field}'}, '')")
+            group.append("rollups.user" if field == _USER else f"rollup_shapes.{field}")
+    columns += [f"nullif({currency}, '')" for currency in currencies]
     group += [currency for currency in currencies if currency in _SHAPE_CURRENCIES]
-    keys = [f"nullif({column}, '')" for column in (*columns, *currencies)]
     users = "CROSS JOIN rollup_users ON rollup_users.id = rollups.user" if level.by_user else ""
+    summed = "GROUP BY " + ", ".join(group)
+    measures: Iterable[str] = (f"sum({name})" for name in MEASURES)
+    if level is ALL_TIME:  # which has one row of most users: to sort them by user takes as long as to read them
+        summed, measures = "", MEASURES
     rows = connection.execute(
-        f"SELECT run.key, {', '.join(keys)}, {', '.join(f'sum({name})' for name in MEASURES)}"  # noqa: S608 - all of it is ours
+        f"SELECT {', '.join(columns)}, {', '.join(measures)}"  # noqa: S608 - all of it is ours
         " FROM json_each(?) AS run CROSS JOIN rollups ON level = ?"
         " AND start >= json_extract(run.value, '$[0]') AND start <= json_extract(run.value, '$[1]')"
-        f" CROSS JOIN rollup_shapes ON rollup_shapes.id = rollups.shape {users} WHERE true {said}"
-        f" GROUP BY {', '.join(group)}",
-        (encode([run[:2] for run in runs]), level.number, *texts),
+        f" CROSS JOIN rollup_shapes ON rollup_shapes.id = rollups.shape {users} WHERE true {said} {summed}",
+        (encode([(first, last, *labels) for first, last, labels in runs]), level.number, *texts),
     )
-    width = len(fields)
-    sums.add((*question.group(runs[number][2], row[:width]), *row[width:]) for number, *row in rows)
+    sums.add(rows)
 
 
 def _currencies(connection: sqlite3.Connection) -> tuple[str, str]:
     """The currencies of a group in SQL. Where there is one alone, groups need not be told apart by it."""
     known = {currency for pair in connection.execute(_PAIRS) for currency in pair if currency}
-    return (f"'{known.pop()}'",) * 2 if len(known) == 1 else _SHAPE_CURRENCIES
+    if len(known) != 1:
+        return _SHAPE_CURRENCIES
+    quoted = known.pop().replace("'", "''")
+    return f"'{quoted}'", f"'{quoted}'"
 
 
 def _runs(stretches: Sequence[Stretch]) -> list[tuple[int, int, tuple[str, ...]]]:

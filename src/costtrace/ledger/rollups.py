@@ -39,12 +39,17 @@ class Level:
 
 
 DAYS: Final = Level(2, DAY_US)
+ALL_TIME: Final = Level(8, 3200 * DAY_US, by_user=True, by_shape=False)
+"""Nearly: its stretches are of nine years, so that users are few rows each."""
+QUARTERS: Final = Level(4, QUARTER_US)
+"""What a day is made of in zones that are half an hour or three quarters off."""
 LEVELS: Final = (
     Level(1, 32 * DAY_US),
     DAYS,
     Level(3, DAY_US // 24),
-    Level(4, QUARTER_US),  # what a day is made of in zones that are half an hour or three quarters off
+    QUARTERS,
     Level(5, 32 * DAY_US, by_user=True),
+    ALL_TIME,
     Level(6, 32 * DAY_US, by_user=True, by_shape=False),
     Level(7, DAY_US, by_user=True, by_shape=False),
 )
@@ -75,6 +80,8 @@ _PAUSE_S: Final = 0.001
 """Long enough for a thread that waits to be the next."""
 VERY_LONG: Final = 50_000
 """Entries behind the cursor that are worth adding before anybody asks."""
+MUCH_TOO_LONG: Final = 1_000_000
+"""Entries behind the cursor that are added even while more come in great numbers, which slows those down."""
 
 _COLUMNS: Final = (*SHAPE, *CURRENCIES)
 _SAID: Final = ", ".join(f"coalesce(entries.{column}, '')" for column in _COLUMNS)

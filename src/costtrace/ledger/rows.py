@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from decimal import Decimal
 from functools import lru_cache
+from operator import is_not, itemgetter
 from types import MappingProxyType
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
@@ -66,10 +67,13 @@ SELECT: Final = (
 Row = list[str | int | None]
 """The scalar columns in order, then the price basis and the body as JSON texts."""
 
-Parts = tuple[int, list[Any], bytes]
+Parts = tuple[int, Sequence[Any], bytes]
 """A row without its empty columns: which columns it has, the first as bit 0; their values and the body; the basis."""
 _BITS: Final = tuple(1 << number for number in range(len(COLUMNS)))
 _ALL: Final = sum(_BITS)
+_BASIS: Final = len(COLUMNS)
+_BODY: Final = _BASIS + 1
+_NONES: Final = (None,) * (_BODY + 1)
 _QUOTE_STATUSES: Final[Mapping[str, QuoteStatus]] = {status.value: status for status in QuoteStatus}
 
 
@@ -121,9 +125,9 @@ def to_line(row: Row) -> bytes:
     Of the scalars only those that are there, and last which they are. A text that is JSON already is not escaped to be
     written and read once more, and a basis is the same bytes in thousands of lines.
     """
-    mask, values, basis = parts_of(row)
-    body = values.pop()
-    return b"%b\n%b\n%b" % (encode([*values, mask]).encode(), basis, body.encode())
+    mask, (*values, body), basis = parts_of(row)
+    values.append(mask)
+    return b"%b\n%b\n%b" % (encode(values).encode(), basis, body.encode())
 
 
 def from_line(line: bytes) -> Parts:
@@ -139,11 +143,17 @@ def from_line(line: bytes) -> Parts:
 def parts_of(row: Row) -> Parts:
     """The row without its empty columns.
 
-    Python's sqlite3 takes ten times as long to bind None as a text, and most columns of most entries are None.
+    Python's sqlite3 takes twice as long to bind None as a text, and most columns of most entries are None.
     """
-    *scalars, basis, body = row
-    mask = sum([bit for bit, value in zip(_BITS, scalars, strict=True) if value is not None])
-    return mask, [*(value for value in scalars if value is not None), body], str(basis or "").encode()
+    mask, pick = _presence(tuple(map(is_not, row, _NONES)))
+    return mask, pick(row), str(row[_BASIS] or "").encode()
+
+
+@lru_cache(maxsize=256)
+def _presence(present: tuple[bool, ...]) -> tuple[int, Callable[[Row], tuple[Any, ...]]]:
+    """Which columns a row has, and what picks their values and the body. Rows are of few such forms."""
+    scalars = [number for number, here in enumerate(present[:_BASIS]) if here]
+    return sum(_BITS[number] for number in scalars), itemgetter(*scalars, _BODY)
 
 
 def column_bit(name: str) -> int:

@@ -7,7 +7,7 @@ from datetime import tzinfo
 
 from costtrace.entry import Entry
 from costtrace.ledger.localtime import LABELS, LocalTime
-from costtrace.ledger.protocol import SMS, TAG, Selection, check_groups, field_of
+from costtrace.ledger.protocol import SMS, TAG, Alike, Replaced, Selection, check_groups, field_of
 from costtrace.messages import Totals, totals_of
 from costtrace.times import to_micros
 
@@ -32,6 +32,20 @@ def totals_by(entries: Iterable[Entry], by: Sequence[str], zone: tzinfo) -> dict
         )
         totals[group] = totals.get(group, Totals()).plus(totals_of(entry))
     return totals
+
+
+def replaced_by(entries: Iterable[Entry], by: Sequence[str], zone: tzinfo) -> Replaced:
+    """As `Ledger.replaced`, of the selected entries."""
+    selected = list(entries)
+    messages: dict[tuple[str, str | None], list[Entry]] = {}
+    for entry in selected:
+        messages.setdefault((entry.message_uuid, entry.provider), []).append(entry)
+    alike = [
+        Alike(groups=totals_by(found, by, zone), times=1)
+        for found in messages.values()
+        if any(entry.replaces is not None for entry in found)
+    ]
+    return Replaced(totals=totals_by(selected, by, zone), messages=alike)
 
 
 def _says(entry: Entry, word: str, said: str | None) -> bool:

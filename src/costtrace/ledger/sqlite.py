@@ -23,11 +23,12 @@ from costtrace.ledger.framed import Framed
 from costtrace.ledger.ingest import Ingest, insert_rows
 from costtrace.ledger.localtime import LocalTime
 from costtrace.ledger.parts import Page, sqlite_pages
-from costtrace.ledger.protocol import EVERYTHING, LedgerHealth, Recent, Selection, check_groups
+from costtrace.ledger.protocol import EVERYTHING, LedgerHealth, Recents, Replaced, Selection, check_groups
 from costtrace.ledger.recency import recent
+from costtrace.ledger.replacements import replaced
 from costtrace.ledger.rolled import Question, totals
-from costtrace.ledger.rollups import LONG, VERY_LONG, Rollups
-from costtrace.ledger.rows import SELECT, from_row, to_line, to_row
+from costtrace.ledger.rollups import BATCH, LONG, MUCH_TOO_LONG, VERY_LONG, Rollups
+from costtrace.ledger.rows import SELECT, from_row, parts_of, to_line, to_row
 from costtrace.ledger.spool import Spool
 from costtrace.messages import Message, Totals, fold
 
@@ -42,6 +43,8 @@ _PATIENCE_S: Final = 0.2
 """How long a report works on the roll-ups at most, for itself and those to come."""
 _TURN_S: Final = 0.5
 """The same for the background thread, at each of its turns."""
+_REST_S: Final = 0.1
+"""Between its turns; where more than a batch was stored in that time, the next turn is later."""
 _LEISURE_S: Final = 0.02
 """Its pauses: about as long as it keeps others from writing."""
 
@@ -81,19 +84,22 @@ class SqliteLedger(Framed):
 
     def append(self, entries: Iterable[Entry]) -> frozenset[str]:
         """Store the entries in one transaction and answer the ids of those that were new."""
-        rows = [to_row(entry) for entry in entries]
+        rows = [parts_of(to_row(entry)) for entry in entries]
         if not rows:
             return frozenset()
         self._catch_up()  # what was spooled came first, and the first of an id wins
         with self._database.writing() as connection:
             last = _last_seq(connection)
-            insert_rows(connection, rows)
-            new = connection.execute("SELECT entry_id FROM entries WHERE seq > ?", (last,)).fetchall()
+            if insert_rows(connection, rows) == len(rows):
+                new = frozenset(values[0] for _, values, _ in rows)
+            else:
+                found = connection.execute("SELECT entry_id FROM entries WHERE seq > ?", (last,))
+                new = frozenset(entry_id for (entry_id,) in found)
         self._appended += len(new)
         if self._appended >= VERY_LONG:
             self._appended = 0
             self._background.notice()
-        return frozenset(entry_id for (entry_id,) in new)
+        return new
 
     def spool(self, entry: Entry) -> None:
         """Make the entry durable now; it is in the table after the next read, or a moment later."""
@@ -155,7 +161,16 @@ class SqliteLedger(Framed):
             know_time(connection, local)
             return totals(connection, Question(fields=fields, selection=selection, local=local))
 
-    def recent(self, limit: int, *, before: int | None = None, selection: Selection = EVERYTHING) -> list[Recent]:
+    def replaced(self, by: Sequence[str], selection: Selection = EVERYTHING, zone: tzinfo = UTC) -> Replaced:
+        """The groups of the messages in which something was replaced, alike ones once; found through an index."""
+        question = Question(fields=check_groups(by), selection=selection, local=LocalTime(zone))
+        self._catch_up()
+        with self._database.snapshot() as connection:
+            know_time(connection, question.local)
+            alike = list(replaced(connection, by, selection, zone))
+            return Replaced(totals=totals(connection, question), messages=alike)
+
+    def recent(self, limit: int, *, before: int | None = None, selection: Selection = EVERYTHING) -> Recents:
         """The messages whose latest selected entry was stored last."""
         self._catch_up()
         with self._database.snapshot() as connection:
@@ -234,8 +249,12 @@ class SqliteLedger(Framed):
         tail = self.rollups.tail()
         far = tail >= VERY_LONG
         while far and not self._closing:
-            self.rollups.shorten(_TURN_S, pause_s=_LEISURE_S)
+            time.sleep(_REST_S)
             self._ingest.run()
+            before, tail = tail, self.rollups.tail()
+            if before + BATCH < tail < MUCH_TOO_LONG:
+                continue  # very much is stored at the moment, and need not wait for this
+            self.rollups.shorten(_TURN_S, pause_s=_LEISURE_S)
             before, tail = tail, self.rollups.tail()
             far = LONG <= tail < before  # where others write all the time, it goes on with the next entries
 

@@ -11,7 +11,6 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from operator import add
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -59,70 +58,64 @@ Key = tuple[str | None, ...]
 
 
 class Sums:
-    """Groups that are added up, source by source."""
+    """Groups that are added up, source by source. There may be as many as users."""
 
     def __init__(self, width: int) -> None:
         self._width = width
-        self._groups: dict[Key, _Group] = {}
+        self._rows: dict[Key, list[Sequence[Any]]] = {}
+        self._texts: dict[Key, list[Totals]] = {}
         self.finer = 0
         """How many amounts are not in the sums, because no integer holds them."""
 
-    def add(self, rows: Iterable[Sequence[Any]]) -> None:
+    def add(self, rows: Iterable[tuple[Any, ...]]) -> None:
         """Add rows of a group, two currencies and the sums of `MEASURES`."""
-        width = self._width
+        width, known = self._width, self._rows
         for row in rows:
-            group = self._group(tuple(row[:width]))
-            currency, estimate_currency, high, low, later_high, later_low, costs, estimates, *counts, finer = row[
-                width:
-            ]
-            if costs:
-                group.actual[currency] = group.actual.get(currency, 0) + high * _HALF + low
-            if estimates:
-                later = later_high * _HALF + later_low
-                group.pending[estimate_currency] = group.pending.get(estimate_currency, 0) + later
-            group.counts = [*map(add, group.counts, counts)]
-            self.finer += finer
+            key = row[:width]
+            if key in known:
+                known[key].append(row[width:])
+            else:
+                known[key] = [row[width:]]
+            self.finer += row[-1]
 
     def add_finer(self, rows: Iterable[Sequence[Any]]) -> None:
         """Add rows of a group, two currencies, and the texts of a cost and of an estimate that no integer holds."""
         for *key, currency, estimate_currency, cost, estimate in rows:
-            group = self._group(tuple(key))
-            group.texts += [
+            self._texts.setdefault(tuple(key), []).append(
                 Totals(actual=_parsed(currency, cost), pending=_parsed(estimate_currency or currency, estimate))
-            ]
+            )
 
     def totals(self) -> dict[Key, Totals]:
         """The totals of each group."""
-        return {key: group.total() for key, group in self._groups.items()}
-
-    def _group(self, key: Key) -> _Group:
-        if (found := self._groups.get(key)) is None:
-            found = self._groups[key] = _Group()
-        return found
+        totals = {key: _total(rows) for key, rows in self._rows.items()}
+        for key, texts in self._texts.items():
+            totals[key] = reduce(Totals.plus, texts, totals.get(key, Totals()))
+        return totals
 
 
-class _Group:
-    __slots__ = ("actual", "counts", "pending", "texts")
-
-    def __init__(self) -> None:
-        self.actual: dict[str, int] = {}
-        self.pending: dict[str, int] = {}
-        self.counts: list[int] = [0] * _COUNTS
-        self.texts: list[Totals] = []
-
-    def total(self) -> Totals:
-        settled, calculated, estimated, unpriced, tokens_in, tokens_out = self.counts
-        total = Totals(
-            actual=Amounts({currency: pico_amount(pico) for currency, pico in self.actual.items()}),
-            pending=Amounts({currency: pico_amount(pico) for currency, pico in self.pending.items() if pico}),
-            settled=settled,
-            calculated=calculated,
-            estimated=estimated,
-            unpriced=unpriced,
-            input_tokens=tokens_in,
-            output_tokens=tokens_out,
-        )
-        return reduce(Totals.plus, self.texts, total)
+def _total(rows: Sequence[Sequence[Any]]) -> Totals:
+    actual: dict[str, int] = {}
+    pending: dict[str, int] = {}
+    for currency, estimate_currency, high, low, later_high, later_low, costs, estimates, *_ in rows:
+        if costs:
+            actual[currency] = actual.get(currency, 0) + high * _HALF + low
+        if estimates:
+            later = later_high * _HALF + later_low
+            pending[estimate_currency] = pending.get(estimate_currency, 0) + later
+    first, *more = (row[-_COUNTS - 1 : -1] for row in rows)
+    settled, calculated, estimated, unpriced, tokens_in, tokens_out = (
+        map(sum, zip(first, *more, strict=True)) if more else first
+    )
+    return Totals(
+        actual=Amounts({currency: pico_amount(pico) for currency, pico in actual.items()}),
+        pending=Amounts({currency: pico_amount(pico) for currency, pico in pending.items() if pico}),
+        settled=settled,
+        calculated=calculated,
+        estimated=estimated,
+        unpriced=unpriced,
+        input_tokens=tokens_in,
+        output_tokens=tokens_out,
+    )
 
 
 @dataclass(frozen=True, slots=True)

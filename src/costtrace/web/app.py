@@ -42,8 +42,7 @@ def create_app(recorder: Recorder, webhooks: SmsWebhooks | None = None, dashboar
             yield
 
     hooks = [] if webhooks is None else webhooks.routes()
-    pages = [] if dashboard is None else dashboard.routes()
-    routes = [*hooks, Route("/healthz", healthz, methods=["GET"]), *pages]
+    routes = [*hooks, Route("/healthz", healthz, methods=["GET"])]
     # A router alone: what an application wraps around it answers faults that our routes answer themselves, and costs a
     # tenth of the time that a webhook takes. A redirect would quote the caller's own address.
-    return Router(routes, redirect_slashes=False, lifespan=lifespan)
+    return Router(routes, redirect_slashes=False, default=dashboard, lifespan=lifespan)

@@ -68,6 +68,12 @@ def test_the_link_is_exchanged_for_a_cookie_and_leaves_the_address(served: Serve
     assert stranger.get("/by/user?range=all").status_code == 200
 
 
+@pytest.mark.parametrize("path", ["/a%0Ab", "/static/a%0Ab", "/by/a%0Ab"])
+def test_a_line_break_in_a_path_is_no_way_around(stranger: httpx.Client, path: str) -> None:
+    answer = stranger.get(path)
+    assert (answer.status_code, answer.headers["content-security-policy"][:18]) == (401, "default-src 'none'")
+
+
 @pytest.mark.parametrize("path", ["//evil.example/", "/\\evil.example/", "///evil.example"])
 def test_the_exchange_leads_nowhere_else(stranger: httpx.Client, path: str) -> None:
     location = httpx.get(f"{stranger.base_url}{path}?token={TOKEN}").headers["location"]
@@ -88,7 +94,17 @@ def test_the_cookie_of_another_start_lets_nobody_in(serve: Serve, books: SqliteL
 
 
 @pytest.mark.parametrize(
-    "host", ["evil.example", "evil.example:8000", "localhost.evil.example", "127.0.0.1.evil.example", ""]
+    "host",
+    [
+        "evil.example",
+        "evil.example:8000",
+        "localhost.evil.example",
+        "127.0.0.1.evil.example",
+        "[::1]evil",
+        "[::1",
+        "127.0.0.1:x",
+        "",
+    ],
 )
 def test_a_foreign_name_is_not_answered_even_with_the_cookie(served: Served, host: str) -> None:
     answer = served.get("/", headers={"host": host})

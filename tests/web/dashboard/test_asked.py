@@ -97,3 +97,10 @@ def test_a_query_asks_for_what_it_was_made_of(
 def test_a_page_is_a_number_from_one(text: str) -> None:
     with pytest.raises(InvalidValue, match="page: expected a page number, such as 2"):
         page_number(QueryParams({"page": text}))
+
+
+@pytest.mark.parametrize("word", RANGES)
+def test_a_link_says_its_range_because_pages_differ_in_what_goes_without_saying(word: str) -> None:
+    on_overview = read(f"range={word}")
+    for query in (on_overview.query(), on_overview.with_group("user", "anna"), on_overview.without_filter("user")):
+        assert asked(QueryParams(query), NOW, default="all").range == word

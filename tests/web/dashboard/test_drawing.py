@@ -6,6 +6,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -59,12 +61,44 @@ def test_a_process_that_was_killed_is_started_anew(pencil: Pencil) -> None:
     assert pencil.svg(BAR).startswith("<svg ")
 
 
+def test_another_process_goes_on_after_many_charts(monkeypatch: pytest.MonkeyPatch, pencil: Pencil) -> None:
+    monkeypatch.setattr("costtrace.web.dashboard.drawing._MOST_CHARTS", 2)
+    processes = []
+    for _ in range(3):
+        pencil.svg(BAR)
+        processes.append(pencil._process)
+    assert processes[0] is processes[1]
+    assert processes[1] is not processes[2]
+    assert processes[0] is not None
+    assert processes[0].returncode is not None
+
+
 def test_nothing_is_left_behind(pencil: Pencil) -> None:
     pencil.svg(BAR)
     process = pencil._process
     pencil.close()
     assert process is not None
     assert process.returncode is not None
+
+
+def test_the_end_does_not_wait_for_a_chart(pencil: Pencil) -> None:
+    pencil.svg(BAR)
+    assert pencil._process is not None
+    os.kill(pencil._process.pid, signal.SIGSTOP)
+
+    def draw() -> None:
+        with pytest.raises(NotDrawn):
+            pencil.svg(BAR)
+
+    drawing = threading.Thread(target=draw)
+    drawing.start()
+    while not pencil._lock.locked():
+        time.sleep(0.01)
+    began = time.monotonic()
+    pencil.close()
+    drawing.join(5)
+    assert not drawing.is_alive()
+    assert time.monotonic() - began < 5  # the chart itself has 20 s
 
 
 def test_without_the_drawing_package_the_page_says_which_one(tmp_path: Path) -> None:

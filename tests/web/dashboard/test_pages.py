@@ -55,6 +55,23 @@ def test_the_csv_behind_a_table_adds_up_to_the_total(served: Served) -> None:
     assert f"'{FORMULA}" in {row["channel"] for row in by_channel}
 
 
+@pytest.mark.parametrize("tag", ["a\r\nset-cookie: a=b", 'a"; filename="x', "€uro", "../../x", "x" * 200])
+def test_a_file_is_called_by_letters_whatever_a_tag_is_called(served: Served, tag: str) -> None:
+    answer = served.get("/report.csv", params={"range": "all", "by": f"tag:{tag}"})
+    assert answer.status_code == 200
+    assert re.fullmatch(
+        r'attachment; filename="costtrace-[A-Za-z0-9_-]{1,80}\.csv"', answer.headers["content-disposition"]
+    )
+
+
+def test_a_first_day_that_is_not_whole_is_said(served: Served) -> None:
+    note = "The first day counts from 2026-01-15 12:00 on."
+    assert note in served.get("/part/periods?range=7d").text
+    assert note.replace("12:00", "13:00") in served.get("/part/periods?range=7d&zone=Europe/Berlin").text
+    assert "counts from" not in served.get("/part/periods?since=2026-01-15&until=2026-01-22T12:00").text
+    assert "counts from" not in served.get("/part/periods?range=all").text
+
+
 def test_the_links_of_a_table_name_the_same_entries_tomorrow(served: Served) -> None:
     page = served.get("/?range=24h").text
     (link,) = {link for link in re.findall(r'href="(/report.json\?[^"]*)"', page) if "by=" not in link}
@@ -172,6 +189,14 @@ def test_prices_in_use_and_what_has_none(served: Served) -> None:
         ("/message?uuid=nobody", 404, "There is no message 'nobody' in this ledger"),
         (f"/message?uuid={REPLY}&as_of=2020-01-01", 400, "2026-01-20T09:00:00.000000Z or later"),
         (f"/message?uuid={REPLY}&as_of=once", 400, "as of: expected a date such as"),
+        (f"/message?uuid={REPLY}&as_of=0001-01-01T00:00%2B14:00", 400, "as of: expected a date such as"),
+        (f"/message?uuid={REPLY}&as_of=9999-12-31T23:59-14:00", 400, "as of: expected a date such as"),
+        ("/?since=9999-12-31T23:59:59Z&zone=Asia/Tokyo", 400, "from: expected a date such as"),
+        ("/?since=0001-01-01T00:00Z&zone=America/New_York", 400, "from: expected a date such as"),
+        ("/?" + "&".join(f"tag:t{number}=1" for number in range(1200)), 400, "filters: expected at most 32"),
+        ("/report.json?by=" + ",".join(["user"] * 2000), 400, "by: expected at most 8"),
+        ("/?user=" + "x" * 5000, 400, "..."),
+        ("/no%0Asuch%0Apage", 404, "There is no such page"),
         ("/chart.svg?w=wide", 400, "w: expected a width in pixels"),
         ("/search?q=" + "x" * 501, 400, "search: expected at most 500 characters"),
         ("/static/../app.py", 404, "There is no such page"),
@@ -273,6 +298,21 @@ def test_reading_does_not_make_the_file(serve: Serve, ledger: SqliteLedger) -> N
         "/message?uuid=x": 404,
     }
     assert not ledger.exists
+
+
+def test_a_file_that_was_replaced_is_another_ledger(serve: Serve, books: SqliteLedger, tmp_path: Path) -> None:
+    served = serve(SqliteLedger(books.path), sums=SqliteLedger(books.path))
+    assert f"exactly {TOTAL} USD" in words(served.get("/?range=all").text)
+    books.close()
+    other = SqliteLedger(tmp_path / "other.db")
+    other.append([make_costs("42", number=number, entry_id=f"llm/x/{number}") for number in range(1, 8)])
+    other.close()
+    for path in tmp_path.glob(f"{books.path.name}*"):
+        if path.is_file():
+            path.unlink()
+    other.path.replace(books.path)
+    assert "294 USD" in words(served.get("/?range=all").text)  # 7 * 42, though both hold seven entries
+    assert served.get("/live").json()["version"] == 7
 
 
 def test_live_answers_304_while_nothing_is_new(served: Served, books: SqliteLedger) -> None:

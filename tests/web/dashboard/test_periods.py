@@ -67,6 +67,14 @@ def test_many_days_become_months() -> None:
     assert [row.actual.text for row in found.rows] == ["11.5", "15.0", "15.5", "8.0"]  # 23 + 30 + 31 + 16 days
 
 
+def test_a_time_far_longer_than_what_is_known_begins_with_what_is_known() -> None:
+    entry = cost(1, "1", datetime(2025, 11, 3, tzinfo=UTC))
+    found = costs_of(entry, since=datetime(1, 1, 2, tzinfo=UTC))
+    assert (found.word, found.names) == ("month", ["2025-11", "2025-12", "2026-01"])
+    within = costs_of(entry, since=datetime(2025, 9, 1, tzinfo=UTC))
+    assert within.names == ["2025-09", "2025-10", "2025-11", "2025-12", "2026-01"]
+
+
 def test_the_hour_that_comes_twice_is_two_hours() -> None:
     before, after = datetime(2025, 10, 26, 0, 30, tzinfo=UTC), datetime(2025, 10, 26, 1, 30, tzinfo=UTC)
     found = costs_of(cost(1, "1", before), cost(2, "2", after), word="hour", zone=BERLIN)

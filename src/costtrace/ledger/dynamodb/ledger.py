@@ -27,8 +27,8 @@ from costtrace.ledger.dynamodb.table import Table
 from costtrace.ledger.dynamodb.waits import Waits
 from costtrace.ledger.dynamodb.writing import Writer
 from costtrace.ledger.framed import Framed
-from costtrace.ledger.protocol import EVERYTHING, LedgerHealth, Recent, Selection
-from costtrace.ledger.selecting import is_selected, totals_by
+from costtrace.ledger.protocol import EVERYTHING, LedgerHealth, Recent, Recents, Replaced, Selection
+from costtrace.ledger.selecting import is_selected, replaced_by, totals_by
 from costtrace.messages import Message, Totals, fold
 
 if TYPE_CHECKING:
@@ -177,7 +177,11 @@ class DynamoDBLedger(Framed):
         """The totals of each group, summed here: every selected entry is read."""
         return totals_by((entry for _, entry in self.entries(selection=selection)), by, zone)
 
-    def recent(self, limit: int, *, before: int | None = None, selection: Selection = EVERYTHING) -> list[Recent]:
+    def replaced(self, by: Sequence[str], selection: Selection = EVERYTHING, zone: tzinfo = UTC) -> Replaced:
+        """The groups of each message in which something was replaced."""
+        return replaced_by((entry for _, entry in self.entries(selection=selection)), by, zone)
+
+    def recent(self, limit: int, *, before: int | None = None, selection: Selection = EVERYTHING) -> Recents:
         """The messages whose latest selected entry was stored last, as far as the index has it."""
         self._catch_up()
         found: dict[str, Recent] = {}
@@ -189,7 +193,8 @@ class DynamoDBLedger(Framed):
                 found[entry.message_uuid] = Recent(message_uuid=entry.message_uuid, seq=seq)
             if len(found) == limit:
                 break
-        return list(found.values())
+        page = list(found.values())
+        return Recents(page, page[-1].seq if 0 < limit == len(page) else None)
 
     def last_seq(self) -> int:
         """The sequence number of the entry that was stored last, as far as the index has it; 0 where there is none."""

@@ -42,6 +42,7 @@ HEADERS: Final = {
 }
 """On every answer that does not say otherwise itself."""
 _PROXIED: Final = frozenset({"forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "cf-connecting-ip"})
+_HOST: Final = re.compile(r"(?:\[([^\[\]]+)\]|([^:\[\]]+))(?::[0-9]*)?", re.ASCII)
 _TOKEN: Final = re.compile(r"[\x21-\x7e]{16,200}", re.ASCII)
 
 
@@ -124,9 +125,9 @@ def cookie_name(request: Request) -> str:
 
 
 def _without_port(host: str) -> str:
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.partition(":")[0]
+    """The name or the address; nothing where it is not written as a browser does."""
+    read = _HOST.fullmatch(host)
+    return "" if read is None else read[1] or read[2]
 
 
 def _is_address(host: str) -> bool:

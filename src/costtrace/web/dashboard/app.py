@@ -12,8 +12,9 @@ from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route, Router
+from starlette.routing import Router
 from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocketClose
 
 from costtrace.ledger import Ledger
 from costtrace.pricing import Catalog
@@ -67,18 +68,16 @@ class Dashboard:
         pages = (Overview(self._site), Messages(self._site), Health(self._site), Prices(self._site))
         routes = [route for page in pages for route in page.routes()]
         static = self._site.route("/static/{name}", _static)
-        nowhere = self._site.route("/{rest:path}", _nowhere)
-        self._app = Guarded(
-            Router([*routes, static, nowhere], redirect_slashes=False), token=token, hosts=hosts, proxied=proxied
-        )
+        # No pattern of a path: those leave out the paths with a line break in them.
+        router = Router([*routes, static], redirect_slashes=False, default=self._site.route("/", _nowhere).app)
+        self._app = Guarded(router, token=token, hosts=hosts, proxied=proxied)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
+        if scope["type"] == "websocket":
+            await WebSocketClose()(scope, receive, send)
+            return
         await self._app(scope, receive, send)
-
-    def routes(self) -> list[Route]:
-        """Everything that no route before these has taken."""
-        return [Route("/{rest:path}", self, name="dashboard")]
 
     @asynccontextmanager
     async def lifespan(self, _: object) -> AsyncIterator[None]:

@@ -37,6 +37,8 @@ FILTERS: Final = (
 _TAG: Final = "tag:"
 WITHOUT: Final = "without"
 """Names what chosen entries say nothing of: ``?without=user``."""
+_MOST_FILTERS: Final = 32
+_MOST_GROUPS: Final = 8
 _HOURS_UP_TO: Final = timedelta(days=3)
 
 
@@ -80,10 +82,22 @@ class Asked:
         ]
         return " ".join(ends)
 
+    def first_cut(self, word: str) -> str | None:
+        """When the first ``hour``, ``day`` or ``month`` begins to count, where that is not its own beginning."""
+        if self.since is None:
+            return None
+        local = self.since.astimezone(self.zone)
+        begun = local.replace(minute=0, second=0, microsecond=0)
+        if word != "hour":
+            begun = begun.replace(hour=0)
+        if word == "month":
+            begun = begun.replace(day=1)
+        return None if local == begun else f"{local:%Y-%m-%d %H:%M}"
+
     def query(self, **changes: str | None) -> str:
         """The query of a page about the same entries, with those changes; None takes something away."""
         pairs: list[tuple[str, str | None]] = [
-            ("range", None if self.range == "7d" else self.range),
+            ("range", self.range),  # always: what goes without saying differs from page to page
             ("since", self.texts[0] or None),
             ("until", self.texts[1] or None),
             ("zone", None if self.zone_name == "UTC" else self.zone_name),
@@ -168,10 +182,12 @@ def _moment(text: str, name: str, zone: ZoneInfo) -> datetime | None:
         return None
     try:
         read = datetime.fromisoformat(text)
-        return (read.replace(tzinfo=zone) if read.tzinfo is None else read).astimezone(UTC)
-    except (ValueError, OverflowError):
+        moment = (read.replace(tzinfo=zone) if read.tzinfo is None else read).astimezone(UTC)
+        moment.astimezone(zone)  # as the page says it
+    except (ValueError, OverflowError):  # what a zone moves out of the calendar
         label = "from" if name == "since" else "before"
         raise InvalidValue(label, text, "a date such as 2026-01-20 or a time such as 2026-01-20T09:30") from None
+    return moment
 
 
 def _where(params: QueryParams) -> dict[str, str | None]:
@@ -183,6 +199,8 @@ def _where(params: QueryParams) -> dict[str, str | None]:
             said[value] = None
         elif is_filter(name) and value:
             said[name] = value
+    if len(said) > _MOST_FILTERS:
+        raise InvalidValue("filters", len(said), f"at most {_MOST_FILTERS}")
     return said
 
 
@@ -200,4 +218,6 @@ def words(text: str, known: Sequence[str]) -> tuple[str, ...]:
     for word in said:
         if word not in known and not (word.startswith(_TAG) and len(word) > len(_TAG)):
             raise InvalidValue("by", word, f"one of {', '.join(known)} or {_TAG}NAME")
+    if len(said) > _MOST_GROUPS:
+        raise InvalidValue("by", f"{len(said)} words", f"at most {_MOST_GROUPS}")
     return said

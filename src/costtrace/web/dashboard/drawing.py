@@ -19,6 +19,8 @@ from costtrace.errors import CostTraceError, MissingExtra
 
 _LIMIT_S: Final = 20.0
 _PROGRAM: Final = Path(__file__).with_name("drawing_process.py")
+_MOST_CHARTS: Final = 500
+"""It grows by some kilobytes with each chart, so another process goes on after that many."""
 _MISSING: Final = "missing"
 
 
@@ -32,6 +34,7 @@ class Pencil:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[str] | None = None
+        self._drawn = 0
 
     def svg(self, spec: dict[str, Any]) -> str:
         """The chart as an SVG element. Raises NotDrawn; MissingExtra where nothing is installed that could draw."""
@@ -52,17 +55,20 @@ class Pencil:
         return svg
 
     def close(self) -> None:
-        """End the process."""
+        """End the process, also in the middle of a chart."""
+        if (drawing := self._process) is not None:
+            drawing.kill()  # who waits for its chart lets go of the lock
         with self._lock:
             process, self._process = self._process, None
         if process is not None:
             _end(process)
 
     def _running(self) -> subprocess.Popen[str]:
-        if self._process is not None and self._process.poll() is not None:
+        if self._process is not None and (self._drawn >= _MOST_CHARTS or self._process.poll() is not None):
             _end(self._process)
             self._process = None
         if self._process is None:
+            self._drawn = 0
             self._process = subprocess.Popen(  # noqa: S603 - our own program
                 [sys.executable, "-P", str(_PROGRAM)],  # -P: the modules beside it are not its own
                 stdin=subprocess.PIPE,
@@ -70,6 +76,7 @@ class Pencil:
                 encoding="utf-8",
                 start_new_session=True,  # Ctrl-C is for the server, which closes this one
             )
+        self._drawn += 1
         return self._process
 
     def _answer(self, process: subprocess.Popen[str], line: str) -> str:

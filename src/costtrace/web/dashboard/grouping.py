@@ -54,7 +54,7 @@ def table(report: Report, wanted: Asked, *, first: int = 0, limit: int | None = 
     totals = [group.total for group in groups]
     actual_head, actual = actual_column(totals)
     pending_head, pending = pending_column(totals)
-    dearest = max((group.total.known.usd for group in report.rows), default=Decimal(0))
+    dearest = report.rows[0].total.known.usd if report.rows else Decimal(0)  # they come sorted
     rows = [
         Row(
             names=group.key,

@@ -127,6 +127,7 @@ class Messages:
         return RedirectResponse(f"/message?{urlencode({'uuid': uuid})}", HTTPStatus.SEE_OTHER)
 
     async def _message(self, request: Request) -> Response:
+        version = await self._site.version()  # before it is read: what is stored meanwhile is newer than the page
         found, at = await self._turn(request)
         context, query = found.message.context, _message_query(found.message.uuid, at)
         return await self._site.page(
@@ -138,7 +139,7 @@ class Messages:
             as_of=request.query_params.get("as_of", ""),
             query=query,
             source=f"/part/message?{query}",
-            markup=await self._trace(found, at),
+            markup=self._trace(found, at, version),
             live=at is None,
             newest=max(entry.recorded_at for entry in found.message.entries),
             links={
@@ -149,10 +150,10 @@ class Messages:
         )
 
     async def _message_part(self, request: Request) -> Response:
-        return Response(await self._trace(*await self._turn(request)), media_type="text/html")
-
-    async def _trace(self, found: Turn, at: datetime | None) -> str:
         version = await self._site.version()
+        return Response(self._trace(*await self._turn(request), version), media_type="text/html")
+
+    def _trace(self, found: Turn, at: datetime | None, version: int) -> str:
         return self._site.markup("part_message.html", version=version, fragment=fragment(story_of(found, known_at=at)))
 
     async def _message_json(self, request: Request) -> Response:
@@ -172,9 +173,10 @@ class Messages:
 
 
 def _read(ledger: Ledger, selection: Selection, before: int | None, limit: int) -> tuple[list[Message], int | None]:
-    found = list(ledger.recent(limit + 1, before=before, selection=selection))
+    found = ledger.recent(limit + 1, before=before, selection=selection)
     page = found[:limit]
-    return [ledger.message(recent.message_uuid) for recent in page], page[-1].seq if len(found) > limit else None
+    older = page[-1].seq if len(found) > limit else found.before
+    return [ledger.message(recent.message_uuid) for recent in page], older
 
 
 def _search(ledger: Ledger, text: str) -> str | None:
@@ -220,6 +222,8 @@ def _as_of(text: str) -> datetime | None:
         pass
     try:
         read = datetime.fromisoformat(text)
+        return read.replace(tzinfo=UTC) if read.tzinfo is None else read.astimezone(UTC)
+    except OverflowError:  # its zone moves it out of the calendar
+        raise InvalidValue("as of", text, "a date such as 2026-01-20") from None
     except ValueError:
         return parse_moment(text, "as of")  # says what would have been right
-    return read.replace(tzinfo=UTC) if read.tzinfo is None else read.astimezone(UTC)

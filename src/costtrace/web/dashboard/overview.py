@@ -101,6 +101,7 @@ class Overview:
             wanted=wanted,
             version=version,
             costs=costs,
+            cut=wanted.first_cut(costs.word),
             by=f"{'hour' if costs.word == 'hour' else 'day'},kind",
             classes={source: COLOURS[source].strip("-") for source in SOURCES},
         )
@@ -161,12 +162,12 @@ class Overview:
     async def _json(self, request: Request) -> Response:
         by, wanted = words(request.query_params.get("by", ""), tuple(GROUPS)), self._site.asked(request)
         found, _ = await self._site.report(by, wanted)
-        return json_answer(found.to_dict())
+        return await self._site.additions.run(lambda: json_answer(found.to_dict()))
 
     async def _csv(self, request: Request) -> Response:
         by, wanted = words(request.query_params.get("by", ""), tuple(GROUPS)), self._site.asked(request)
         found, _ = await self._site.report(by, wanted)
-        return csv_answer(csv_rows(found), "-".join(["report", *by]).replace(":", "-"))
+        return await self._site.additions.run(lambda: csv_answer(csv_rows(found), "-".join(["report", *found.by])))
 
 
 def choices(wanted: Asked) -> dict[str, Any]:

@@ -27,6 +27,7 @@ _FALLBACKS: Final = {"--llm": "#4a5fd0", "--sms": "#0d8577", "--tools": "#8a5cc2
 """Where no style sheet says otherwise, as in a file that was saved."""
 _MOST_DAYS: Final = 93
 """More bars than that are hard to tell apart; months are shown then."""
+_MOST_MONTHS: Final = 120
 _HOUR: Final = timedelta(hours=1)
 _MOST_HOURS: Final = 24 * 5
 _NOTHING: Final = Totals()
@@ -85,10 +86,16 @@ def periods(report: Report, word: str, zone: ZoneInfo, now: datetime) -> Periods
         source = _SOURCES.get(kind, _OTHERS)
         parts = found.setdefault(name, _Stretch()).by_source
         parts[source] = parts.get(source, _NOTHING).plus(row.total)
-    names = list(_names(report, word, zone, now, sorted(found, key=_moment if word == "hour" else None)))
-    if word == "day" and len(names) > _MOST_DAYS:
-        word, found, names = "month", _months(found), list(dict.fromkeys(name[:7] for name in names))
-    return _laid_out(word, found, names)
+    known = sorted(found, key=_moment if word == "hour" else None)
+    if word == "hour":
+        return _laid_out(word, found, list(_hours(report, zone, now, known)) if known else [])
+    ends = _ends(report, zone, now, known)
+    if ends is None:
+        return _laid_out(word, found, known)
+    first, last = ends
+    if (last - first).days < _MOST_DAYS:
+        return _laid_out(word, found, _days(first, last))
+    return _laid_out("month", _months(found), _names_of_months(first, last, known))
 
 
 def chart(costs: Periods, width: int) -> dict[str, Any]:
@@ -161,23 +168,31 @@ def chart(costs: Periods, width: int) -> dict[str, Any]:
     }
 
 
-def _names(report: Report, word: str, zone: ZoneInfo, now: datetime, known: Sequence[str]) -> Iterator[str]:
-    """Every stretch of the time, also those of which the report says nothing; those known where they are too many."""
-    if not known:
-        return
-    if word == "hour":
-        yield from _hours(report, zone, now, known)
-        return
+def _ends(report: Report, zone: ZoneInfo, now: datetime, known: Sequence[str]) -> tuple[date, date] | None:
+    """The first and the last day of the time; None where nothing is known, or days that no calendar here has."""
     try:
         first, last = date.fromisoformat(known[0]), date.fromisoformat(known[-1])
-    except ValueError:  # a day that no calendar here has
-        yield from known
-        return
+    except (IndexError, ValueError):
+        return None
     if report.selection.since is not None:
         first = min(first, report.selection.since.astimezone(zone).date())
         last = max(last, (report.selection.until or now).astimezone(zone).date())
-    for number in range((last - first).days + 1):
-        yield (first + timedelta(days=number)).isoformat()
+    return first, last
+
+
+def _days(first: date, last: date) -> list[str]:
+    return [(first + timedelta(days=number)).isoformat() for number in range((last - first).days + 1)]
+
+
+def _names_of_months(first: date, last: date, known: Sequence[str]) -> list[str]:
+    """Every month from the first day to the last; where they are too many, those from the first known one on."""
+    start, end = (12 * day.year + day.month - 1 for day in (first, last))
+    if end - start >= _MOST_MONTHS:
+        begun = date.fromisoformat(known[0])
+        start = 12 * begun.year + begun.month - 1
+    if end - start >= _MOST_MONTHS:
+        return list(dict.fromkeys(name[:7] for name in known))
+    return [f"{number // 12:04d}-{number % 12 + 1:02d}" for number in range(start, end + 1)]
 
 
 def _hours(report: Report, zone: ZoneInfo, now: datetime, known: Sequence[str]) -> Iterator[str]:

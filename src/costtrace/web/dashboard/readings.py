@@ -65,6 +65,10 @@ class Readings:
         found: T = await self._waited(self._start(question), None)
         return found
 
+    def forget(self) -> None:
+        """Keep no answer: they were another ledger's."""
+        self._asked.clear()
+
     def close(self) -> None:
         """Wait for nobody: what is being read is of no more use."""
         self._threads.shutdown(wait=False, cancel_futures=True)

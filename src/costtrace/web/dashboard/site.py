@@ -64,6 +64,7 @@ class Site:
         self.catalog = catalog
         self.clock = clock
         self._look = look
+        self._file = _file_of(ledger)
         self.readings = Readings(limit_s=limit_s, threads=_QUICK)
         self.additions = Readings(limit_s=limit_s, threads=_SLOW)
         self.charts = Readings(limit_s=limit_s, threads=1)
@@ -92,10 +93,24 @@ class Site:
 
     async def version(self) -> int:
         """The number of the entry that was stored last; 0 where there is none."""
+        await self._follow()
         found, _ = await self.readings.ask(
             "version", seconds(1), lambda: 0 if self.is_missing else self.ledger.last_seq()
         )
         return found
+
+    async def _follow(self) -> None:
+        """Let go of a file that has been replaced: another one of its name is another ledger."""
+        file = _file_of(self.ledger)
+        if file is None or file == self._file:
+            return
+        before, self._file = self._file, file
+        if before is None:
+            return
+        for readings in (self.readings, self.additions, self.charts):
+            readings.forget()
+        for ledger in {id(each): each for each in (self.ledger, self.sums)}.values():
+            await self.readings.run(ledger.close)
 
     async def report(self, by: tuple[str, ...], wanted: Asked, *, wait_s: float | None = None) -> tuple[Report, int]:
         """The costs of what is wanted by those words, and the version of the ledger that the report is of."""
@@ -159,6 +174,15 @@ class Site:
         response = await self.page("problem.html", request, status=status, **values)
         response.headers.update(headers or {})
         return response
+
+
+def _file_of(ledger: Ledger) -> tuple[int, int] | None:
+    """What tells the file of a ledger from another one of its name; None where there is none."""
+    try:
+        found = ledger.path.stat() if isinstance(ledger, SqliteLedger) else None
+    except OSError:  # not there yet, or not any more; whoever reads it says so
+        return None
+    return None if found is None else (found.st_dev, found.st_ino)
 
 
 def _coded(text: str) -> Markup:

@@ -13,6 +13,7 @@ from costtrace.view.blocks import shown
 from costtrace.web.dashboard.readings import TooSlow
 
 _log: Final = logging.getLogger("costtrace")
+_LONGEST: Final = 500
 _DOCTOR: Final = "`costtrace doctor` says more."
 
 
@@ -28,14 +29,18 @@ class _Answer(NamedTuple):
 
 
 def _said(error: Exception) -> str:
-    return shown(str(error))
+    return _cut(str(error))
+
+
+def _cut(text: str) -> str:
+    return shown(text if len(text) <= _LONGEST else f"{text[:_LONGEST]}...")
 
 
 _ANSWERS: Final = (
     _Answer(
         UnknownMessage,
         HTTPStatus.NOT_FOUND,
-        lambda error: f"There is no message {shown(error.message_uuid)!r} in this ledger",  # type: ignore[attr-defined]  # it is one
+        lambda error: f"There is no message {_cut(error.message_uuid)!r} in this ledger",  # type: ignore[attr-defined]  # it is one
         "The messages page lists those there are, the newest first.",
     ),
     _Answer(

@@ -4,11 +4,15 @@
 
 const every = 4000;
 const slowest = 60000;
+const moves = 300000; // "the last 24 hours" are others after a while, also where nothing is stored
 const live = document.getElementById("live");
-let known = null;
+let known = null; // a text: there are ledgers whose numbers are greater than those that scripts count with
+let first = null; // of what the page showed when it came
 let delay = every;
 let timer = 0;
 
+const opened = Date.now();
+const loaded = new Map();
 const clock = () => new Date().toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 
 function say(state, text) {
@@ -19,7 +23,7 @@ function say(state, text) {
 
 function versionOf(part) {
   const marked = part.querySelector("[data-seq]");
-  return marked === null ? null : Number(marked.dataset.seq);
+  return marked === null ? null : marked.dataset.seq;
 }
 
 // What a reader has opened, scrolled to and stands on is where it was when the new numbers are in.
@@ -53,6 +57,7 @@ async function load(part) {
     if (answer.status === 401) return ended();
     const html = await answer.text();
     if (answer.ok || versionOf(part) === null) replace(part, html);
+    if (answer.ok) loaded.set(part, Date.now());
     delete part.dataset.version;
     part.removeAttribute("aria-busy");
     for (const chart of part.querySelectorAll("[data-chart]")) draw(chart);
@@ -95,13 +100,14 @@ async function look() {
   clearTimeout(timer);
   if (document.hidden) return; // goes on when somebody looks again
   try {
-    const answer = await fetch("/live", known === null ? {} : { headers: { "if-none-match": `"${known}"` } });
+    const answer = await fetch("/live", known === null ? {} : { headers: { "if-none-match": known } });
     if (answer.status === 401) ended();
     else if (answer.ok || answer.status === 304) {
-      if (answer.ok) known = (await answer.json()).version;
+      if (answer.ok) known = answer.headers.get("etag");
       delay = every;
-      say("on", "live, " + clock());
+      first ??= known;
       await refresh();
+      tell();
     } else throw new Error(answer.status);
   } catch {
     delay = Math.min(delay * 2, slowest);
@@ -110,12 +116,30 @@ async function look() {
   timer = setTimeout(look, delay);
 }
 
+const parts = () => [...document.querySelectorAll("[data-part][data-live]")];
+
+function isNew(part) {
+  const version = versionOf(part);
+  return version === "-1" || `"${version}"` === known; // -1: it changes without an entry
+}
+
+function isOld(part) {
+  return !isNew(part) || versionOf(part) === "-1" || Date.now() - (loaded.get(part) ?? opened) > moves;
+}
+
+function tell() {
+  if (parts().length === 0) {
+    if (known === first) say("on", "nothing newer, " + clock());
+    else say("off", "newer entries were stored since: reload to count them");
+  } else if (parts().every(isNew)) say("on", "live, " + clock());
+  else say("off", "newer entries are being added up, " + clock());
+}
+
 async function refresh() {
-  if (known > 0 && document.querySelector("[data-empty]") !== null) return location.reload();
+  if (known !== '"0"' && document.querySelector("[data-empty]") !== null) return location.reload();
   const problems = document.getElementById("problems");
   if (problems !== null && Math.random() < 0.2) load(problems); // they change without an entry
-  const old = [...document.querySelectorAll("[data-part][data-live]")].filter((part) => versionOf(part) !== known);
-  await Promise.all(old.map(load));
+  await Promise.all(parts().filter(isOld).map(load));
 }
 
 // What a bar says when it is pointed at.
