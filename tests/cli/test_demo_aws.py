@@ -117,7 +117,7 @@ def test_the_tables_hold_the_reply_and_its_costs_and_no_text_is_shown(done: Done
     assert (item["costs"]["gpt"]["costUsd"], item["costs"]["gpt"]["model"]) == ("0.00414", "gpt-4o-2024-08-06")
     assert (item["costs"]["twilio"]["price"], item["costs"]["twilio"]["status"]) == ("-0.00750", "delivered")
     assert [row["cost"] for row in rows if row["cost"] is not None] == ["0.0020175", "0.0021225", "0.0075"]
-    kinds = ["llm", "llm", "sms-check", "sms-price", "sms-send", *["sms-status"] * 4, "sms"]
+    kinds = ["llm", "llm", "sms-check", "sms-price", "sms-send", *["sms-status"] * 4, "sms", "tool-run"]
     assert [row["kind"] for row in rows] == kinds
     assert [row["sk"] for row in rows] == sorted(row["sk"] for row in rows)
     assert units["messages"] == 5  # two questions, their answers, and a reminder

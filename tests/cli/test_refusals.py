@@ -114,8 +114,8 @@ def test_a_damaged_ledger(run: Run, tmp_path: Path) -> None:
         (
             ["report", "--by", "user,colour"],
             (
-                "by: expected one of channel, day, direction, environment, kind, message, message_type, model,"
-                " provider, status, thread, user, got 'colour'"
+                "by: expected one of channel, day, direction, environment, hour, kind, message, message_type, model,"
+                " provider, status, thread, user or tag:NAME, got 'colour'"
             ),
         ),
         (["report", "--last", "7x"], "--last: expected a span such as 30m, 12h, 7d or 4w, got '7x'"),

@@ -112,7 +112,7 @@ def test_the_message_shows_what_was_believed_what_is_now_and_why(run: Run, ledge
     timeline = lines[lines.index("Timeline") + 2 :][:4]
     assert [line.split()[0] for line in timeline] == ["1", "2", "3", "4"]
     assert "llm own-1" in timeline[1]
-    assert timeline[1].endswith("unpriced")
+    assert timeline[1].endswith("unpriced at first")
     assert "correction of 2" in timeline[2]
     assert timeline[2].endswith("+0.002500")
     assert "RateLimitError" in timeline[3]
